@@ -1,0 +1,45 @@
+"""`pseudo_labels`, `balance`, `score`: from class probabilities to a submission."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cellsignal.config.base import Section
+
+Method = Literal["none", "uniqueness", "iterative", "assignment"]
+
+
+class BalanceSettings(Section):
+    """The priors of the plate layout, applied to class probabilities."""
+
+    method: Method = Field(
+        "assignment",
+        description="`none`; `uniqueness`: a class at most once per plate, best first; `iterative`: DeepNoise's "
+        "step-halving; `assignment`: exact maximum-weight assignment",
+    )
+    plate_groups: bool = Field(
+        True, description="restrict a plate to the group of classes that train shows to share plates"
+    )
+    temperature: float | None = Field(
+        None, gt=0, description="softmax temperature before balancing; default: fitted on out-of-fold predictions"
+    )
+    step: float = Field(0.001, gt=0, description="`iterative`: first step of the score correction")
+
+
+class PseudoLabelSettings(Section):
+    """Labels that the teacher ensemble gives to test wells."""
+
+    rounds: int = Field(1, ge=0, le=20, description="refreshes of the pseudo-labels; round 0 has none")
+    weight: float = Field(0.05, ge=0, description="weight of the pseudo-label loss")
+    share: float = Field(1.0, gt=0, le=1, description="share of the test wells, surest (top1 − top2) first")
+
+
+class ScoreSettings(Section):
+    """Scoring, where answers are known."""
+
+    public_experiments: list[str] = Field(
+        default_factory=list, description="Kaggle's public leaderboard; empty: no split"
+    )
+    left_out_experiments: list[str] = Field(
+        default_factory=list, description="test experiments that Kaggle's private score leaves out"
+    )
