@@ -1,0 +1,56 @@
+"""How every script meets Snakemake: `with run(snakemake) as job:`.
+
+The only file besides the scripts that knows the `snakemake` object. It sends the job's output to its
+log, turns bad input into a message without a traceback, and writes receipt and run record.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cellsignal.errors import BadInput
+from cellsignal.provenance.job import Job
+
+
+@contextmanager
+def run(snakemake: Any) -> Iterator[Job]:
+    """Yield the job; when the block ends well, write its receipt, else exit with status 1."""
+    if snakemake.log:
+        _send_output_to(snakemake.log[0])
+    script = Path(snakemake.scriptdir) / f"{snakemake.params.get('script', snakemake.rule)}.py"
+    named = {str(snakemake.input.stage), str(snakemake.output.receipt)}
+    try:
+        job = Job(
+            rule=snakemake.rule,
+            script=script,
+            library=snakemake.scriptdir,
+            results=snakemake.config["results"],
+            stage=snakemake.input.stage,
+            inputs=[path for path in snakemake.input if path not in named],
+            outputs=[path for path in snakemake.output if path not in named],
+            receipt=snakemake.output.receipt,
+            wildcards=dict(snakemake.wildcards.items()),
+        )
+        yield job
+        job.finish()
+    except BadInput as error:
+        print(f"\n{snakemake.rule}: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+    if snakemake.log:
+        job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
+
+
+def _send_output_to(log: str) -> None:
+    """Point this process's standard output and error at the log, libraries' own output included."""
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    handle = open(log, "w", buffering=1)
+    for stream in (1, 2):
+        os.dup2(handle.fileno(), stream)
+    sys.stdout = sys.stderr = handle
