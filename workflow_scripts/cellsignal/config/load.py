@@ -1,0 +1,147 @@
+"""Checking a configuration, with errors that name the file, the key and the nearest real key."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cellsignal.config.schema import Config
+from cellsignal.errors import BadInput, raise_all
+
+Location = tuple[str | int, ...]
+
+
+def check_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
+    """The checked configuration.
+
+    `values` is the merged configuration, `files` the YAML files it came from, in the order in which
+    they were laid over each other (used to say where a wrong value stands). Raises `BadInput` with all
+    problems at once.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        sources = [(Path(file), _read(file)) for file in files]
+        raise BadInput(
+            [line for detail in error.errors() for line in _sentences(detail, sources)], "configuration"
+        ) from None
+
+
+def read_config(files: Sequence[str | Path]) -> Config:
+    """The configuration in YAML files, each laid over the one before (mappings merge, lists replace)."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        _lay_over(merged, _read(file))
+    return check_config(merged, files)
+
+
+def _read(file: str | Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise BadInput(f"{file}: cannot be read as YAML ({error})") from error
+    raise_all([] if isinstance(content, dict) else [f"{file}: expected a mapping of settings"])
+    return content
+
+
+def _lay_over(base: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _lay_over(base[key], value)
+        else:
+            base[key] = value
+
+
+def _sentences(detail: Any, sources: Sequence[tuple[Path, dict[str, Any]]]) -> list[str]:
+    location: Location = tuple(detail["loc"])
+    place = f"{_file_of(location, sources)}{_dotted(location)}"
+    kind, found = detail["type"], detail.get("input")
+    if kind == "extra_forbidden":
+        return [f"{place}: unknown key{_nearest(location)}"]
+    if kind == "missing":
+        return [f"{place}: missing"]
+    if kind in ("float_type", "int_type") and isinstance(found, str) and _is_number(found):
+        return [
+            f"{place}: '{found}' is text, not a number; YAML reads a number with an exponent only if it "
+            f"has a decimal point and a sign: write {_yaml_number(found)}"
+        ]
+    if kind == "value_error" and not location:
+        return str(detail["ctx"]["error"]).splitlines()
+    return [f"{place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, found {found!r}"]
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text
+
+
+def _file_of(location: Location, sources: Sequence[tuple[Path, dict[str, Any]]]) -> str:
+    """The last file that sets the key, as `path: `; empty if none does (a missing key, the command line)."""
+    for file, content in reversed(sources):
+        value: Any = content
+        try:
+            for part in location:
+                value = value[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        return f"{file}: "
+    return ""
+
+
+def _nearest(location: Location) -> str:
+    """` (did you mean …?)`: a sibling key that is spelled alike, else such a key of another section."""
+    siblings, everywhere = _known_keys(Config, ()), dict(_all_keys(Config, ""))
+    for part in location[:-1]:
+        siblings = siblings.get(part, {}) if isinstance(part, str) else siblings
+    wrong = str(location[-1])
+    if close := difflib.get_close_matches(wrong, list(siblings), n=1):
+        return f" (did you mean `{close[0]}`?)"
+    by_name = {path.rsplit(".", 1)[-1]: path for path in everywhere}
+    if close := difflib.get_close_matches(wrong, list(by_name), n=1):
+        return f" (did you mean `{by_name[close[0]]}`?)"
+    return f" (known here: {', '.join(siblings)})" if siblings else ""
+
+
+def _known_keys(model: type[BaseModel], seen: tuple[type, ...]) -> dict[str, Any]:
+    return {
+        name: {key: value for inner in _sections(field.annotation) for key, value in _known_keys(inner, (*seen, model)).items()}
+        for name, field in model.model_fields.items()
+    }
+
+
+def _all_keys(model: type[BaseModel], prefix: str) -> list[tuple[str, str]]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append((f"{prefix}{name}", name))
+        for inner in _sections(field.annotation):
+            keys += _all_keys(inner, f"{prefix}{name}.")
+    return keys
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections inside an annotation such as `Section | None` or `list[Section]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in _sections(inner)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _yaml_number(text: str) -> str:
+    """A spelling of the number that YAML 1.1 reads as one: `3e-4` → `3.0e-4`."""
+    mantissa, _, exponent = text.lower().strip().partition("e")
+    if not exponent:
+        return mantissa
+    sign = "" if exponent[0] in "+-" else "+"
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{sign}{exponent}"
