@@ -22,7 +22,8 @@ def run(snakemake: Any) -> Iterator[Job]:
     if snakemake.log:
         _send_output_to(snakemake.log[0])
     script = Path(snakemake.scriptdir) / f"{snakemake.params.get('script', snakemake.rule)}.py"
-    named = {str(snakemake.input.stage), str(snakemake.output.receipt)}
+    # `planned` inputs are fixed by a digest in the stage file, which the script checks.
+    named = {str(snakemake.input.stage), str(snakemake.output.receipt), *_list(snakemake.input.get("planned", []))}
     try:
         job = Job(
             rule=snakemake.rule,
@@ -45,6 +46,11 @@ def run(snakemake: Any) -> Iterator[Job]:
         sys.exit(1)
     if snakemake.log:
         job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
+
+
+def _list(files: Any) -> list[str]:
+    """Named input as a list: Snakemake gives one file as a string."""
+    return [files] if isinstance(files, str) else list(files)
 
 
 def _send_output_to(log: str) -> None:

@@ -21,6 +21,12 @@ class Config(Section):
     recipe: Name = Field(description="folder under `results/{screen}/` for what depends on the recipe")
     results: str = Field("results", description="folder of all results")
     seed: int = Field(0, ge=0, description="every random choice of training follows from it")
+    threads: int = Field(
+        2,
+        ge=1,
+        description="CPU threads of a training or prediction job; sums depend on it to the last bit, so it "
+        "belongs to the result",
+    )
     screen: ScreenSettings
     pack: PackSettings = Field(default_factory=lambda: PackSettings())
     folds: FoldSettings = Field(default_factory=lambda: FoldSettings())

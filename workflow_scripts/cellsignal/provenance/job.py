@@ -65,6 +65,7 @@ class Job:
         artefacts = [
             path for path in inputs if not str(path).endswith(SUFFIX) and Path(path) != self.stage_path
         ]
+        self._reads = sorted(self._name(Path(path)) for path in artefacts)
         self._inputs = {self._name(path): sha256_file(path) for path in receipts}
         read = {self._name(path): read_receipt(path) for path in receipts}
         raise_all(check_inputs(artefacts, read, results), f"{rule}: inputs that are not what was made")
@@ -88,6 +89,7 @@ class Job:
             wildcards=dict(sorted(self.wildcards.items())),
             stage={"path": self._name(self.stage_path), "sha256": self.stage_sha256},
             inputs=dict(sorted(self._inputs.items())),
+            reads=self._reads,
             raw=dict(sorted(self.raw.items())),
             outputs=hash_outputs(self.outputs, self.results),
             seed=self.settings.get("seed"),

@@ -39,6 +39,7 @@ class Receipt:
     wildcards: dict[str, str]
     stage: dict[str, str]  # {"path": …, "sha256": …}
     inputs: dict[str, str]  # path of a receipt → its SHA-256
+    reads: list[str]  # artefacts that the job opened, each listed in one of those receipts
     raw: dict[str, str]  # path of a raw file → its SHA-256
     outputs: dict[str, Artefact]
     seed: int | None = None

@@ -1,0 +1,39 @@
+# cellsignal: which gene was silenced? From raw plates to an audited submission.
+#
+#   make demo                                     a simulated screen, end to end
+#   snakemake --profile slurm all                 config.yaml (DeepNoise on RxRx1) on a cluster
+#   snakemake --profile local --configfile recipes/R.yaml all
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/label.smk"
+include: "rules/submit.smk"
+include: "rules/report.smk"
+include: "rules/audit.smk"
+
+
+report: "rules/captions/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        recipe("scores.json"),
+        recipe("audit.json"),
+        [recipe("submission.csv")] if SUMMARY.test_cell_types else [],
+        FIGURES,
+    localrule: True
+
+
+rule packed:
+    message:
+        "Raw images packed, normalization computed; nothing trained."
+    input:
+        screen("sites.parquet"),
+        expand(screen("normalization/{scheme}.parquet"), scheme=SCHEMES),
+    localrule: True

@@ -1,0 +1,45 @@
+# The audit: what made the submission, is it intact, is it current, did anything leak?
+#
+# Requires: the receipts of everything.
+# Makes:    results/{screen}/{recipe}/audit.json; `snakemake audit` verifies again and prints the verdict.
+
+# What is audited: the submission, or the scores of a screen that has nothing to submit.
+AUDITED = [recipe("submission.csv")] if SUMMARY.test_cell_types else []
+AUDITED += [recipe("scores.json")]
+
+
+rule audit_verdict:
+    message:
+        "Auditing: rehashing everything behind the submission"
+    input:
+        receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
+    output:
+        verdict=report(recipe("audit.json"), caption="captions/audit.rst", category="5 Audit"),
+    params:
+        root=str(ROOT),
+        artefacts=AUDITED,
+    log:
+        recipe("logs/audit_verdict.log"),
+    benchmark:
+        recipe("benchmarks/audit_verdict.tsv")
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    script:
+        script("audit")
+
+
+rule audit:
+    message:
+        "Auditing again: " + ", ".join(AUDITED)
+    params:
+        root=str(ROOT),
+        artefacts=AUDITED,
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    localrule: True
+    script:
+        script("audit")

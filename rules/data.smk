@@ -1,0 +1,151 @@
+# From raw images to packed plates, normalization statistics and folds.
+#
+# Requires: the screen's metadata tables and images (or the settings of a simulated screen).
+# Makes:    results/{screen}/ sites.parquet answers.parquet classes.parquet plates/*.h5 normalization/*.parquet
+#           results/{screen}/{recipe}/folds.parquet
+
+SIMULATED = CONFIG.screen.kind == "simulated"
+PACKED = expand(screen("plates/{plate}.h5"), plate=SUMMARY.plates)
+
+
+if SIMULATED:
+
+    rule simulate_plate:
+        message:
+            "Simulating plate {wildcards.experiment}_{wildcards.number}"
+        input:
+            stage=stage(screen, "simulate_plate", settings("screen")),
+        output:
+            metadata=screen("raw/metadata/{experiment}_{number}.csv"),
+            images=directory(screen("raw/images/{experiment}/Plate{number}")),
+            receipt=receipt(screen("raw/metadata/{experiment}_{number}.csv")),
+        log:
+            screen("logs/simulate_plate/{experiment}_{number}.log"),
+        benchmark:
+            screen("benchmarks/simulate_plate/{experiment}_{number}.tsv")
+        wildcard_constraints:
+            number=r"\d+",
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        script:
+            script("simulate_plate")
+
+
+rule index_sites:
+    message:
+        "Indexing the sites of screen " + CONFIG.screen.name
+    input:
+        stage=stage(
+            screen,
+            "index_sites",
+            settings("screen", "pack")
+            | {
+                "metadata": SUMMARY.metadata,
+                "listings": {name: plate.listing for name, plate in SUMMARY.plates.items()},
+            },
+        ),
+        receipts=expand(receipt(screen("raw/metadata/{plate}.csv")), plate=SUMMARY.plates) if SIMULATED else [],
+        metadata=ancient(expand(screen("raw/metadata/{plate}.csv"), plate=SUMMARY.plates)) if SIMULATED else [],
+    output:
+        sites=screen("sites.parquet"),
+        answers=screen("answers.parquet"),
+        classes=screen("classes.parquet"),
+        problems=screen("problems.json"),
+        receipt=receipt(screen("sites.parquet")),
+    params:
+        root=str(ROOT),
+    log:
+        screen("logs/index_sites.log"),
+    benchmark:
+        screen("benchmarks/index_sites.tsv")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        script("index_sites")
+
+
+for name, plate in SUMMARY.plates.items():
+    stage(
+        screen,
+        "pack_plate",
+        settings("screen", "pack") | {"rows": plate.rows, "listing": plate.listing},
+        unit=name,
+    )
+
+
+rule pack_plate:
+    message:
+        "Packing plate {wildcards.plate}"
+    input:
+        stage=screen("stages/pack_plate/{plate}.json"),
+        receipts=receipt(screen("raw/metadata/{plate}.csv")) if SIMULATED else [],
+        metadata=ancient(screen("raw/metadata/{plate}.csv")) if SIMULATED else [],
+        # The stage file fixes this plate's rows by their digest, so that a plate more or less in the
+        # table packs nothing again; the script checks the digest.
+        planned=ancient(screen("sites.parquet")),
+    output:
+        store=screen("plates/{plate}.h5"),
+        problems=screen("plates/{plate}.problems.json"),
+        receipt=receipt(screen("plates/{plate}.h5")),
+    params:
+        root=str(ROOT),
+    log:
+        screen("logs/pack_plate/{plate}.log"),
+    benchmark:
+        screen("benchmarks/pack_plate/{plate}.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    script:
+        script("pack_plate")
+
+
+rule normalization:
+    message:
+        "Normalization statistics by " + ", ".join(SCHEMES)
+    input:
+        stage=stage(screen, "normalization", {"schemes": SCHEMES, "plates": list(SUMMARY.plates)}),
+        receipts=[receipt(screen("sites.parquet")), *map(receipt, PACKED)],
+        sites=ancient(screen("sites.parquet")),
+        stores=ancient(PACKED),
+    output:
+        tables=expand(screen("normalization/{scheme}.parquet"), scheme=SCHEMES),
+        receipt=receipt(screen("normalization/plate.parquet")),
+    log:
+        screen("logs/normalization.log"),
+    benchmark:
+        screen("benchmarks/normalization.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    script:
+        script("normalization")
+
+
+rule assign_folds:
+    message:
+        "Assigning {} folds by {}".format(CONFIG.folds.count, CONFIG.folds.group)
+    input:
+        stage=stage(recipe, "assign_folds", settings("folds")),
+        receipts=receipt(screen("sites.parquet")),
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+    output:
+        folds=recipe("folds.parquet"),
+        receipt=receipt(recipe("folds.parquet")),
+    log:
+        recipe("logs/assign_folds.log"),
+    benchmark:
+        recipe("benchmarks/assign_folds.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        script("assign_folds")

@@ -1,0 +1,89 @@
+# From class probabilities to the submission and its score.
+#
+# Requires: the ensemble of the last round (label.smk); answers where they are known (data.smk).
+# Makes:    results/{screen}/{recipe}/ assignment.parquet submission.csv scores.json wells.parquet
+
+ENSEMBLES = expand(recipe("ensembles/{ensemble}.h5"), ensemble=ENSEMBLE_NAMES)
+
+
+rule balance_plates:
+    message:
+        "Balancing plates: " + CONFIG.balance.method
+    input:
+        stage=stage(recipe, "balance_plates", settings("balance")),
+        receipts=[receipt(recipe(f"ensembles/{LAST_ROUND}.h5")), receipt(screen("sites.parquet"))],
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        ensemble=ancient(recipe(f"ensembles/{LAST_ROUND}.h5")),
+    output:
+        assignment=recipe("assignment.parquet"),
+        priors=recipe("priors.json"),
+        receipt=receipt(recipe("assignment.parquet")),
+    log:
+        recipe("logs/balance_plates.log"),
+    benchmark:
+        recipe("benchmarks/balance_plates.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    script:
+        script("balance_plates")
+
+
+rule submission:
+    message:
+        "Writing submission.csv"
+    input:
+        stage=stage(recipe, "submission", {}),
+        receipts=[receipt(recipe("assignment.parquet")), receipt(screen("sites.parquet"))],
+        classes=ancient(screen("classes.parquet")),
+        assignment=ancient(recipe("assignment.parquet")),
+    output:
+        submission=recipe("submission.csv"),
+        receipt=receipt(recipe("submission.csv")),
+    log:
+        recipe("logs/submission.log"),
+    benchmark:
+        recipe("benchmarks/submission.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        script("submission")
+
+
+rule score:
+    message:
+        "Scoring: the only rule that reads answers"
+    input:
+        stage=stage(
+            recipe,
+            "score",
+            settings("balance", "score") | {"ensembles": ENSEMBLE_NAMES},
+        ),
+        receipts=[
+            *map(receipt, ENSEMBLES),
+            receipt(screen("sites.parquet")),
+            *([receipt(recipe("submission.csv"))] if SUMMARY.test_cell_types else []),
+        ],
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        answers=ancient(screen("answers.parquet")),
+        ensembles=ancient(ENSEMBLES),
+        submission=ancient(recipe("submission.csv")) if SUMMARY.test_cell_types else [],
+    output:
+        scores=recipe("scores.json"),
+        wells=recipe("wells.parquet"),
+        receipt=receipt(recipe("scores.json")),
+    log:
+        recipe("logs/score.log"),
+    benchmark:
+        recipe("benchmarks/score.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    script:
+        script("score")

@@ -1,0 +1,171 @@
+# From packed plates to weights and predictions, per model and fold, then per cell type and round.
+#
+# Requires: what data.smk makes; for rounds above 0 the pseudo-labels of the round before (label.smk).
+# Makes:    results/{screen}/{recipe}/ models/{model}/fold{fold}/… predictions/{model}/fold{fold}/…
+
+STAGE_1 = recipe("models/{model}/fold{fold}/stage1")
+STAGE_2 = recipe("models/{model}/fold{fold}/{cell_type}/round{round}")
+
+
+def training_data(wildcards):
+    """Receipts of everything that training reads of the screen."""
+    names = ["sites.parquet", "normalization/plate.parquet", *store_names(wildcards)]
+    return [*(receipt(screen(name)) for name in names), receipt(recipe("folds.parquet"))]
+
+
+def store_names(wildcards):
+    """The plates of the wildcards' cell type, or all."""
+    wanted = getattr(wildcards, "cell_type", None)
+    return [
+        f"plates/{name}.h5" for name, plate in SUMMARY.plates.items() if wanted in (None, plate.cell_type)
+    ]
+
+
+def stores(wildcards):
+    """The plate stores that a training or prediction reads."""
+    return [screen(name) for name in store_names(wildcards)]
+
+
+def statistics(wildcards):
+    """The normalization table that the model asks for."""
+    return screen(f"normalization/{MODELS[wildcards.model].normalization}.parquet")
+
+
+def parent_weights(wildcards):
+    """Weights that a fine-tune starts from: stage 1, then the teacher of the round before."""
+    if int(wildcards.round) == 0:
+        return f"{STAGE_1}/weights.safetensors"
+    return f"{STAGE_2}/teacher.safetensors".replace("{round}", str(int(wildcards.round) - 1))
+
+
+def earlier_labels(wildcards):
+    """Pseudo-labels of the round before; none in round 0."""
+    if int(wildcards.round) == 0:
+        return []
+    return recipe(f"rounds/{int(wildcards.round) - 1}/pseudo_labels.parquet")
+
+
+def prediction_weights(wildcards):
+    """The teacher of a fine-tuned model; the weights of stage 1 where nothing is fine-tuned."""
+    if CONFIG.finetune is None or wildcards.model in REFERENCES:
+        return f"{STAGE_1}/weights.safetensors"
+    return f"{STAGE_2}/teacher.safetensors"
+
+
+def receipts_of(function):
+    """An input function for the receipts of what another input function names."""
+
+    def receipts(wildcards):
+        named = function(wildcards)
+        return [receipt(path) for path in ([named] if isinstance(named, str) else named)]
+
+    return receipts
+
+
+for model in CONFIG.models:
+    own = {"model": model.model_dump(mode="json"), **settings("seed", "threads")}
+    stage(recipe, "train_model", own | settings("augment", "train"), unit=model.name)
+    stage(recipe, "predict", own | settings("predict"), unit=model.name)
+    if CONFIG.finetune is not None and model.ensemble:
+        stage(
+            recipe,
+            "finetune_cell_type",
+            own | settings("augment", "finetune") | {"pseudo_label_weight": CONFIG.pseudo_labels.weight},
+            unit=model.name,
+        )
+
+
+rule train_model:
+    message:
+        "Training {wildcards.model}, fold {wildcards.fold}, all cell types"
+    input:
+        stage=recipe("stages/train_model/{model}.json"),
+        receipts=training_data,
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        folds=ancient(recipe("folds.parquet")),
+        statistics=ancient(statistics),
+        stores=ancient(stores),
+    output:
+        weights=f"{STAGE_1}/weights.safetensors",
+        history=f"{STAGE_1}/history.csv",
+        rows=f"{STAGE_1}/rows.parquet",
+        receipt=receipt(f"{STAGE_1}/weights.safetensors"),
+    params:
+        state=recipe("state/train_model/{model}_fold{fold}"),
+    log:
+        recipe("logs/train_model/{model}_fold{fold}.log"),
+    benchmark:
+        recipe("benchmarks/train_model/{model}_fold{fold}.tsv")
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=24000,
+        runtime=2880,
+    script:
+        script("train_model")
+
+
+rule finetune_cell_type:
+    message:
+        "Fine-tuning {wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
+    input:
+        stage=recipe("stages/finetune_cell_type/{model}.json"),
+        receipts=training_data,
+        parent_receipt=receipts_of(parent_weights),
+        labels_receipt=receipts_of(earlier_labels),
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        folds=ancient(recipe("folds.parquet")),
+        statistics=ancient(statistics),
+        stores=ancient(stores),
+        parent=ancient(parent_weights),
+        pseudo_labels=ancient(earlier_labels),
+    output:
+        teacher=f"{STAGE_2}/teacher.safetensors",
+        student=f"{STAGE_2}/student.safetensors",
+        history=f"{STAGE_2}/history.csv",
+        rows=f"{STAGE_2}/rows.parquet",
+        receipt=receipt(f"{STAGE_2}/teacher.safetensors"),
+    params:
+        state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
+    log:
+        recipe("logs/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}.log"),
+    benchmark:
+        recipe("benchmarks/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}.tsv")
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=24000,
+        runtime=1440,
+    script:
+        script("finetune_cell_type")
+
+
+rule predict:
+    message:
+        "Predicting {wildcards.cell_type} with {wildcards.model}, fold {wildcards.fold}, round {wildcards.round}"
+    input:
+        stage=recipe("stages/predict/{model}.json"),
+        receipts=training_data,
+        weights_receipt=receipts_of(prediction_weights),
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        folds=ancient(recipe("folds.parquet")),
+        statistics=ancient(statistics),
+        stores=ancient(stores),
+        weights=ancient(prediction_weights),
+    output:
+        predictions=recipe("predictions/{model}/fold{fold}/{cell_type}/round{round}.h5"),
+        receipt=receipt(recipe("predictions/{model}/fold{fold}/{cell_type}/round{round}.h5")),
+    log:
+        recipe("logs/predict/{model}_fold{fold}_{cell_type}_round{round}.log"),
+    benchmark:
+        recipe("benchmarks/predict/{model}_fold{fold}_{cell_type}_round{round}.tsv")
+    threads: CONFIG.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=240,
+    script:
+        script("predict")
