@@ -1,0 +1,73 @@
+"""Batches come in an order that follows from the seed, and errors of the reading thread arrive."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from cellsignal.errors import BadInput
+from cellsignal.loader import batches, batches_in, endless_batch, epoch_order, prefetch
+
+
+class Reader:
+    def __init__(self, bad_row: int = -1) -> None:
+        self.bad_row, self.reads = bad_row, 0
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        self.reads += 1
+        if self.bad_row in rows:
+            raise BadInput("plate 1: unreadable")
+        return np.asarray(rows, dtype=np.uint8)[:, None, None, None]
+
+
+def test_an_epoch_visits_every_site_once_in_an_order_of_its_own():
+    first, second = epoch_order(50, 7, 0), epoch_order(50, 7, 1)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, epoch_order(50, 7, 0))
+
+
+def test_balanced_epochs_draw_rare_classes_as_often_as_common_ones():
+    classes = np.repeat([0, 1, 5], [9000, 900, 100])
+    drawn = classes[epoch_order(10_000, 0, 0, classes)]
+    assert len(drawn) == 10_000
+    assert np.bincount(drawn)[[0, 1, 5]] / 10_000 == pytest.approx([1 / 3] * 3, abs=0.02)
+
+
+def test_batches_are_full_and_can_start_anywhere():
+    order = np.arange(10)
+    assert [list(b) for b in batches(order, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [list(b) for b in batches(order, 4, start=1)] == [[4, 5, 6, 7]]
+    assert [list(b) for b in batches(order[:3], 4)] == [[0, 1, 2]]
+    assert (batches_in(10, 4), batches_in(3, 4)) == (2, 1)
+
+
+def test_the_endless_walk_visits_all_equally_and_is_computed_from_the_step():
+    walked = np.concatenate([endless_batch(10, 4, step, 3) for step in range(10)])
+    assert (np.bincount(walked) == 4).all()
+    for lap in range(4):
+        assert sorted(walked[lap * 10 : (lap + 1) * 10]) == list(range(10))
+    assert len(endless_batch(3, 8, 5, 0)) == 8
+
+
+def test_prefetch_yields_all_batches_in_order():
+    wanted = list(batches(np.arange(100), 10))
+    got = list(prefetch(Reader(), iter(wanted)))
+    assert [list(rows) for rows, _ in got] == [list(rows) for rows in wanted]
+    assert all((pixels[:, 0, 0, 0] == rows).all() for rows, pixels in got)
+
+
+def test_an_error_while_reading_is_raised_at_the_consumer():
+    with pytest.raises(BadInput, match="unreadable"):
+        list(prefetch(Reader(bad_row=25), batches(np.arange(100), 10)))
+
+
+def test_leaving_early_stops_the_thread_and_it_never_reads_far_ahead():
+    reader, before = Reader(), threading.active_count()
+    stream = prefetch(reader, batches(np.arange(1000), 10), ahead=2)
+    next(stream)
+    time.sleep(0.3)
+    stream.close()
+    assert reader.reads <= 5
+    assert threading.active_count() == before

@@ -1,0 +1,136 @@
+"""Standardization and augmentation of whole batches on the device.
+
+Every random choice is drawn from the caller's CPU generator, so that it is the same on any device. What
+changes intensities alone (gain, offset, jitter of the statistics) is folded into the standardization and
+costs nothing; what moves pixels is `augment`.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from cellsignal.config.learning import AugmentSettings
+from cellsignal.errors import BadInput
+
+ERASED_AREA = (0.02, 1 / 3)  # share of the image (Zhong et al. 2020, Random Erasing)
+ERASED_ASPECT = (0.3, 1 / 0.3)
+
+
+def standardize(
+    pixels: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    settings: AugmentSettings | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """(pixels - mean) / std per site and channel, as float32 (n, c, h, w).
+
+    `pixels` uint8 or uint16 (n, c, h, w), `mean` and `std` float32 (n, c) on the CPU. With `settings`, mean
+    and std are jittered uniformly by ±`statistics_jitter` (DeepNoise's code), and the result is multiplied by
+    exp(N(0, `gain`)) and shifted by N(0, `offset`), each per site and channel.
+    """
+    factor, shift = 1.0 / std, -mean / std
+    if settings is not None:
+        if settings.statistics_jitter:
+            jitter = 1.0 + settings.statistics_jitter * _uniform((2, *mean.shape), -1.0, 1.0, generator)
+            factor, shift = factor / jitter[1], shift * jitter[0] / jitter[1]
+        if settings.gain:
+            gain = torch.exp(settings.gain * torch.randn(mean.shape, generator=generator))
+            factor, shift = factor * gain, shift * gain
+        if settings.offset:
+            shift = shift + settings.offset * torch.randn(mean.shape, generator=generator)
+    device = pixels.device
+    factor, shift = (value.to(device, non_blocking=True)[:, :, None, None] for value in (factor, shift))
+    return pixels.to(torch.float32).mul_(factor).add_(shift)
+
+
+def augment(batch: Tensor, settings: AugmentSettings, generator: Generator, weak: bool = False) -> Tensor:
+    """Moved, turned and partly erased copy of `batch`, standardized float (n, c, h, w), per-site choices.
+
+    In this order: flips and 90° rotations; zoom, shift and free rotation in one resampling (left out where
+    none is asked; the image is mirrored beyond its border); erasing of one rectangle to 0, the group's mean.
+    `weak` stops after the flips and rotations.
+
+    Raises:
+        BadInput: 90° rotations of images that are not square.
+    """
+    if settings.flips or settings.rotations:
+        batch = _flip_and_turn(batch, settings, generator)
+    if weak:
+        return batch
+    if settings.scale or settings.shift or settings.rotate_degrees:
+        batch = _resample(batch, settings, generator)
+    if settings.erase:
+        batch = _erase(batch, settings.erase, generator)
+    return batch
+
+
+def dihedral(batch: Tensor, element: int) -> Tensor:
+    """View of (…, h, w) images: `element` % 4 quarter turns, counter-clockwise; from 4 on, then mirrored.
+
+    0-3 are the rotations by 0, 90, 180 and 270°; 4-7 the same, mirrored left to right.
+    """
+    turned = torch.rot90(batch, element % 4, (-2, -1)) if element % 4 else batch
+    return turned.flip(-1) if element >= 4 else turned
+
+
+def views(batch: Tensor, k: int) -> Iterator[Tensor]:
+    """The first `k` dihedral views of (n, c, h, w), in `dihedral`'s order: 1 the images, 4 rotations, 8 all."""
+    for element in range(k):
+        yield dihedral(batch, element)
+
+
+def _flip_and_turn(batch: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
+    if settings.rotations and batch.shape[-1] != batch.shape[-2]:
+        raise BadInput(
+            f"augment.rotations: images are {batch.shape[-2]} x {batch.shape[-1]} pixels, but only square ones "
+            "can be turned by 90°; set rotations: false"
+        )
+    # flips alone: the image, turned by 180°, mirrored left to right, mirrored top to bottom
+    elements = range(8 if settings.flips else 4) if settings.rotations else (0, 2, 4, 6)
+    drawn = torch.randint(len(elements), (len(batch),), generator=generator)
+    moved = torch.empty_like(batch)
+    for number, element in enumerate(elements):
+        chosen = (drawn == number).nonzero()[:, 0].to(batch.device, non_blocking=True)
+        if len(chosen):
+            moved[chosen] = dihedral(batch[chosen], element)
+    return moved
+
+
+def _resample(batch: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
+    n, _, height, width = batch.shape
+    low, high = settings.scale or (1.0, 1.0)
+    zoom = _uniform((n,), low, high, generator)
+    limit = math.radians(settings.rotate_degrees)
+    angle = _uniform((n,), -limit, limit, generator)
+    shift = _uniform((n, 2), -2.0 * settings.shift, 2.0 * settings.shift, generator)  # grid units: -1 to 1
+    cosine, sine, aspect = angle.cos() / zoom, angle.sin() / zoom, height / width
+    rows = [
+        torch.stack([cosine, -sine * aspect, shift[:, 0]], 1),
+        torch.stack([sine / aspect, cosine, shift[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1).to(batch.device), list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, grid.to(batch.dtype), padding_mode="reflection", align_corners=False)
+
+
+def _erase(batch: Tensor, probability: float, generator: Generator) -> Tensor:
+    n, _, height, width = batch.shape
+    area = _uniform((n,), *ERASED_AREA, generator) * (height * width)
+    low, high = (math.log(bound) for bound in ERASED_ASPECT)
+    aspect = _uniform((n,), low, high, generator).exp()
+    tall = (area * aspect).sqrt().round().clamp(1, height)
+    wide = (area / aspect).sqrt().round().clamp(1, width)
+    place = torch.rand((2, n), generator=generator)
+    top, left = (place[0] * (height - tall + 1)).floor(), (place[1] * (width - wide + 1)).floor()
+    tall = tall * (torch.rand(n, generator=generator) < probability)  # no height: nothing erased
+    bounds = torch.stack([top, top + tall, left, left + wide])[:, :, None].to(batch.device)
+    y, x = torch.arange(height, device=batch.device), torch.arange(width, device=batch.device)
+    in_rows, in_columns = (y >= bounds[0]) & (y < bounds[1]), (x >= bounds[2]) & (x < bounds[3])
+    return batch.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator | None) -> Tensor:
+    return low + (high - low) * torch.rand(shape, generator=generator)

@@ -1,0 +1,96 @@
+"""Batches of packed sites, read ahead by a thread while the device works.
+
+The plate stores are memory-mapped, so reading is a copy from the page cache: one thread keeps a GPU fed
+and no worker process has to be started, seeded or killed.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+class Reader(Protocol):
+    """What is needed of a `plates.SiteReader`: pixels (n, channel, h, w) of site rows, uint8 or uint16."""
+
+    def read(self, rows: Any, /) -> NDArray[Any]: ...
+
+
+def epoch_order(n: int, seed: int, epoch: int, classes: NDArray[np.int64] | None = None) -> Rows:
+    """The order (n,) in which an epoch visits sites 0 … n-1: a permutation that follows from seed and epoch.
+
+    With `classes` (n,), a draw with replacement in which every class is equally likely.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if classes is None:
+        return random.permutation(n)
+    _, of_class, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    share = 1.0 / counts[of_class]
+    return random.choice(n, size=n, p=share / share.sum())
+
+
+def batches(order: Rows, size: int, start: int = 0) -> Iterator[Rows]:
+    """Consecutive batches of `order` from batch number `start`; what does not fill one is left out.
+
+    A smaller last batch would weigh its sites more and spoil BatchNorm; an order shorter than one batch is
+    one batch. `batches_in` is their number.
+    """
+    for number in range(start, batches_in(len(order), size)):
+        yield order[number * size : (number + 1) * size]
+
+
+def batches_in(n: int, size: int) -> int:
+    """Number of batches that `batches` makes of `n` sites."""
+    return max(1, n // size)
+
+
+def endless_batch(n: int, size: int, step: int, seed: int) -> Rows:
+    """Batch number `step` of an endless walk through 0 … n-1, one permutation after the other.
+
+    Computed from the step alone, so that a resumed run continues where it stopped.
+    """
+    positions = np.arange(step * size, (step + 1) * size)
+    orders = {int(lap): epoch_order(n, seed, int(lap)) for lap in np.unique(positions // n)}
+    return np.array([orders[int(position // n)][position % n] for position in positions], dtype=np.int64)
+
+
+def prefetch(reader: Reader, wanted: Iterable[Rows], ahead: int = 2) -> Iterator[tuple[Rows, NDArray[Any]]]:
+    """Each batch of site rows in `wanted` with its pixels, read by a thread up to `ahead` batches early.
+
+    An error in the thread is raised here. Leaving the loop early stops the thread.
+    """
+    ready: queue.Queue[tuple[Rows, NDArray[Any]] | Exception | None] = queue.Queue(maxsize=ahead)
+    stopped = threading.Event()
+
+    def put(item: tuple[Rows, NDArray[Any]] | Exception | None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for rows in wanted:
+                if stopped.is_set():
+                    return
+                put((rows, reader.read(rows)))
+            put(None)
+        except Exception as error:  # noqa: BLE001 (handed over to the consumer)
+            put(error)
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

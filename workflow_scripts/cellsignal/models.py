@@ -1,0 +1,111 @@
+"""The classifier: backbone, optional neck, and a softmax or cosine head; its weights as a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cellsignal.backbones import create_backbone, n_features
+from cellsignal.config.learning import ModelSettings
+from cellsignal.errors import BadInput, raise_all
+from cellsignal.tensors import mismatches, read_tensors, write_tensors
+
+
+class CosineHead(nn.Module):
+    """Scaled cosines between embeddings and one template per class (Deng et al. 2019, ArcFace).
+
+    (n, width) → logits s·cos θ (n, n_classes) float32. The margin belongs to the loss, so that training,
+    validation and prediction share one forward pass.
+    """
+
+    def __init__(self, width: int, n_classes: int, scale: float = 30.0) -> None:  # scale: s
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(torch.empty(n_classes, width))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        with torch.autocast(embedding.device.type, enabled=False):  # half precision is too coarse for angles
+            return self.scale * F.linear(F.normalize(embedding.float()), F.normalize(self.weight.float()))
+
+
+class PerturbationModel(nn.Module):
+    """Images (n, channels, h, w) float → embedding (n, width) and class logits (n, n_classes)."""
+
+    def __init__(self, backbone: nn.Module, settings: ModelSettings, n_channels: int, n_classes: int) -> None:
+        super().__init__()
+        self.settings, self.n_channels, self.n_classes = settings, n_channels, n_classes
+        self.backbone = backbone
+        features = n_features(backbone)
+        width = settings.embedding or features
+        self.dropout = nn.Dropout(settings.dropout)
+        self.neck: nn.Module = nn.Identity()
+        if settings.embedding:
+            self.neck = nn.Sequential(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width))
+        if settings.head == "arcface":
+            self.head: nn.Module = CosineHead(width, n_classes, settings.scale)
+        else:
+            self.head = nn.Linear(width, n_classes)
+        self.width = width
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.neck(self.dropout(self.backbone(images)))
+        return embedding, self.head(embedding)
+
+
+def build_model(
+    settings: ModelSettings, n_channels: int, n_classes: int, log: Callable[[str], None] = print
+) -> PerturbationModel:
+    """A model with fresh (drawn from PyTorch's global generator) or pretrained weights."""
+    backbone = create_backbone(
+        settings.backbone, n_channels, settings.backbone_options, settings.pretrained, log
+    )
+    return PerturbationModel(backbone, settings, n_channels, n_classes)
+
+
+def save_weights(model: PerturbationModel, path: str | Path) -> None:
+    """Write all parameters and buffers to a safetensors file, atomically; equal weights give equal bytes."""
+    write_tensors(path, model.state_dict(), _identity(model))
+
+
+def load_weights(model: PerturbationModel, path: str | Path) -> None:
+    """Load weights written by `save_weights` for a model of the same architecture and classes.
+
+    Raises:
+        BadInput: another backbone, head, channel or class count, or tensors that do not fit.
+    """
+    tensors, note = read_tensors(path)
+    if not isinstance(note, dict) or "backbone" not in note:
+        raise BadInput(
+            f"{path}: safetensors file without a cellsignal note; expected one written by save_weights"
+        )
+    expected = _identity(model)
+    problems = [
+        f"{path}: {key} is {note.get(key)}, expected {value}"
+        for key, value in expected.items()
+        if note.get(key) != value
+    ]
+    raise_all(problems or mismatches(path, tensors, model.state_dict()), "weights")
+    model.load_state_dict(tensors)
+
+
+def load_model(
+    settings: ModelSettings, n_channels: int, n_classes: int, path: str | Path
+) -> PerturbationModel:
+    """The model of `settings` with the weights of `path`; never looks for pretrained weights."""
+    model = build_model(settings.model_copy(update={"pretrained": False}), n_channels, n_classes)
+    load_weights(model, path)
+    return model
+
+
+def _identity(model: PerturbationModel) -> dict[str, Any]:
+    return {
+        "backbone": model.settings.backbone,
+        "head": model.settings.head,
+        "embedding": model.width,
+        "n_channels": model.n_channels,
+        "n_classes": model.n_classes,
+    }
