@@ -13,13 +13,10 @@ DATA = os.environ.get("CELLSIGNAL_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="CELLSIGNAL_DATA is not set: no real tables")
 
 
-def layout(
-    rotations: dict[str, int], plates: int = 4, size: int = 5, names: list[str] | None = None
-) -> pd.DataFrame:
+def layout(rotations: dict[str, int], plates: int = 4, size: int = 5) -> pd.DataFrame:
     """Wells of a screen whose group g holds the classes c with c mod plates = g."""
-    names = names or [str(j + 1) for j in range(plates)]
     rows = [
-        (experiment, names[j], group + plates * i)
+        (experiment, str(j + 1), group + plates * i)
         for experiment, r in rotations.items()
         for j in range(plates)
         for group in [(j + r) % plates]

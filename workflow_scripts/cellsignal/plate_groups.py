@@ -1,9 +1,9 @@
 """Plate groups: classes that always share a plate, and where a test experiment has put them.
 
 In RxRx1 the 1,108 siRNAs fall into four fixed groups of 277. The plates of an experiment hold the groups in
-one cyclic order that starts anywhere: in rotation r, plate number j holds group (j + r) mod 4. Groups and order are
-read off the train wells; the rotation of a test experiment follows from its predictions. The published
-results of DeepNoise and of the first place use this prior.
+one cyclic order that starts anywhere: in rotation r, plate number j holds group (j + r) mod 4. Groups and
+order are read off the train wells; the rotation of a test experiment follows from its predictions. The
+published results of DeepNoise and of the first place use this prior.
 """
 
 from collections import Counter
@@ -132,7 +132,7 @@ def _natural(name: str) -> tuple[int, int, str]:
 
 
 def _share_plates(where: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Group (classes,) of each class from its plate (classes, experiments): linked if never on different plates."""
+    """Groups (classes,) of classes that are never on different plates, from `where` (classes, experiments)."""
     together = np.zeros((len(where), len(where)), dtype=np.int64)
     for plate in range(where.max() + 1):
         on = (where == plate).astype(np.int64)
