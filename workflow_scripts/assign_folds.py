@@ -1,0 +1,13 @@
+"""Assign whole experiments (or plates) to cross-validation folds."""
+
+from running import run
+
+from cellsignal.config.screen import FoldSettings
+from cellsignal.folds import assign_folds
+from cellsignal.sites import read_table, write_table
+
+with run(snakemake) as job:
+    sites = read_table(snakemake.input.sites)
+    folds = assign_folds(sites, FoldSettings(**job.settings["folds"]))
+    write_table(folds, snakemake.output.folds)
+    print(folds.to_string())

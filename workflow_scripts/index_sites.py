@@ -1,0 +1,33 @@
+"""Read the screen's tables into the site table, the answers and the classes, and list missing images.
+
+The site table keeps sites with missing images (a submission needs a row for every well); the plate
+stores leave them out.
+"""
+
+from pathlib import Path
+
+from running import run
+
+from cellsignal.config.screen import PackSettings, ScreenSettings
+from cellsignal.errors import raise_all
+from cellsignal.files import sha256_file, write_json
+from cellsignal.screens import describe_missing, metadata_files, missing_images, read_screen
+from cellsignal.sites import write_table
+
+with run(snakemake) as job:
+    settings = ScreenSettings(**job.settings["screen"])
+    root = Path(snakemake.params.root)
+    tables = metadata_files(settings, root)
+    screen = read_screen(settings, root)
+    missing = missing_images(screen.sites, root)
+    if not PackSettings(**job.settings["pack"]).allow_missing_sites:
+        raise_all(
+            describe_missing(missing, screen.sites),
+            f"{root}: images missing; restore them, or set pack.allow_missing_sites: true to leave their sites out",
+        )
+    write_table(screen.sites, snakemake.output.sites)
+    write_table(screen.answers, snakemake.output.answers)
+    write_table(screen.classes, snakemake.output.classes)
+    write_json(snakemake.output.problems, missing.astype(str).to_dict("records"))
+    job.read_raw({path.relative_to(root).as_posix(): sha256_file(path) for path in tables})
+    print(f"{len(screen.sites):,} sites on {screen.sites['plate_id'].nunique()} plates, {missing['site_id'].nunique()} incomplete")

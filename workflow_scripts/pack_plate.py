@@ -1,0 +1,33 @@
+"""Pack the images of one plate into its store."""
+
+from pathlib import Path
+
+from running import run
+
+from cellsignal.config.screen import PackSettings, ScreenSettings
+from cellsignal.errors import raise_all
+from cellsignal.files import write_json
+from cellsignal.plates import PlateStore, pack_plate
+from cellsignal.sites import plate_rows, read_table, rows_digest
+
+with run(snakemake) as job:
+    settings = ScreenSettings(**job.settings["screen"])
+    root = Path(snakemake.params.root)
+    plate = snakemake.wildcards.plate
+    rows = plate_rows(read_table(snakemake.input.planned), plate)
+    raise_all(
+        []
+        if rows_digest(rows) == job.settings["rows"]
+        else [f"{snakemake.input.planned}: plate {plate} has other rows than planned; run snakemake again"]
+    )
+    problems = pack_plate(
+        rows,
+        root,
+        snakemake.output.store,
+        image_size=settings.image_size,
+        allow_missing_sites=PackSettings(**job.settings["pack"]).allow_missing_sites,
+    )
+    write_json(snakemake.output.problems, problems)
+    store = PlateStore(snakemake.output.store)
+    job.read_raw(store.raw_hashes(rows))
+    print(f"{len(store.site_id)} of {len(rows)} sites packed, pixels {store.pixels.shape} {store.pixels.dtype}")
