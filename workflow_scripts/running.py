@@ -19,33 +19,42 @@ from cellsignal.provenance.job import Job
 @contextmanager
 def run(snakemake: Any) -> Iterator[Job]:
     """Yield the job; when the block ends well, write its receipt, else exit with status 1."""
-    if snakemake.log:
-        _send_output_to(snakemake.log[0])
-    script = Path(snakemake.scriptdir) / f"{snakemake.params.get('script', snakemake.rule)}.py"
     # `planned` inputs are fixed by a digest in the stage file, which the script checks.
-    named = {str(snakemake.input.stage), str(snakemake.output.receipt), *_list(snakemake.input.get("planned", []))}
-    try:
+    apart = {
+        str(snakemake.input.stage),
+        str(snakemake.output.receipt),
+        *_list(snakemake.input.get("planned", [])),
+    }
+    with run_without_stage(snakemake):
         job = Job(
             rule=snakemake.rule,
-            script=script,
+            script=Path(snakemake.scriptdir) / f"{snakemake.rule}.py",
             library=snakemake.scriptdir,
             results=snakemake.config["results"],
             stage=snakemake.input.stage,
-            inputs=[path for path in snakemake.input if path not in named],
-            outputs=[path for path in snakemake.output if path not in named],
+            inputs=[path for path in snakemake.input if path not in apart],
+            outputs=[path for path in snakemake.output if path not in apart],
             receipt=snakemake.output.receipt,
             wildcards=dict(snakemake.wildcards.items()),
         )
         yield job
         job.finish()
+        job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
+
+
+@contextmanager
+def run_without_stage(snakemake: Any) -> Iterator[None]:
+    """The part of `run` that the audit shares: output to the log, and bad input without a traceback."""
+    if snakemake.log:
+        _send_output_to(snakemake.log[0])
+    try:
+        yield
     except BadInput as error:
         print(f"\n{snakemake.rule}: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except Exception:
         traceback.print_exc()
         sys.exit(1)
-    if snakemake.log:
-        job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
 
 
 def _list(files: Any) -> list[str]:

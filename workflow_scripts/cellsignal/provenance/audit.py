@@ -95,7 +95,6 @@ def _expected_files(ancestry: Ancestry) -> dict[str, tuple[str, str]]:
     expected = {}
     for receipt in ancestry.receipts.values():
         way = ancestry.path_to(receipt.path)
-        expected[receipt.stage["path"]] = (receipt.stage["sha256"], way)
         for name, artefact in receipt.outputs.items():
             expected[name] = (artefact.sha256, way)
     return expected
@@ -125,15 +124,16 @@ def _rehash(expected: dict[str, tuple[str, str]], folder: Path, threads: int) ->
 
 
 def _outdated(ancestry: Ancestry, library: Path) -> list[str]:
-    """Stages that the code on disk would make differently.
+    """Stages that the present plan or code would make differently.
 
-    A changed setting shows as a stage file whose content no longer has the hash in the receipt, which
-    `intact` reports too: the plan was renewed after the run.
+    A stage file is rewritten when the workflow is planned with other settings or code, so one that no
+    longer has the hash in the receipt says that the stage is out of date (or that someone edited it).
     """
     problems: dict[str, Sequence[str]] = {}
     for receipt in ancestry.receipts.values():
         path = ancestry.results / receipt.stage["path"]
         if not path.is_file():
+            problems[receipt.stage["path"]] = ["missing"]
             continue
         if sha256_file(path) != receipt.stage["sha256"]:
             problems[receipt.stage["path"]] = ["its settings or code changed after the run"]
@@ -153,6 +153,6 @@ def _missing_sites(ancestry: Ancestry) -> list[dict[str, str]]:
     for receipt in ancestry.receipts.values():
         for name in receipt.outputs:
             path = ancestry.results / name
-            if name.endswith("problems.json") and path.is_file():
+            if name.endswith(".problems.json") and path.is_file():
                 found += read_json(path)
     return found

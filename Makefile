@@ -1,0 +1,48 @@
+# make demo   a simulated screen through the whole workflow, with its report and audit
+# make test   every test
+# make lint   formatting, lint, types, snakemake --lint
+# Nothing else is needed first: each installs what it needs into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := results/demo_screen/demo
+SNAKEMAKE := $(BIN)/snakemake
+export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
+
+.PHONY: demo test test-fast lint format bench clean
+
+.venv/installed: envs/requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' envs/requirements.txt)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	touch $@
+
+demo: .venv/installed
+	$(SNAKEMAKE) --profile profiles/local --configfile recipes/demo.yaml all
+	@$(MAKE) --no-print-directory $(DEMO)/report.html
+	@echo
+	@echo "Submission: $(DEMO)/submission.csv"
+	@echo "Report:     $(DEMO)/report.html"
+	@echo "Audit:      $(DEMO)/audit.json"
+	@grep -h '"passed"' $(DEMO)/audit.json | sed 's/[ ",]//g; s/^/            /'
+
+$(DEMO)/report.html: $(DEMO)/audit.json
+	$(SNAKEMAKE) --profile profiles/local --configfile recipes/demo.yaml --report $@ all
+
+test: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests
+
+lint: .venv/installed
+	$(BIN)/ruff format --check --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
+	$(BIN)/ruff check --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
+	$(BIN)/snakefmt --check --line-length 110 Snakefile rules
+	$(BIN)/mypy --config-file workflow_scripts/pyproject.toml
+	$(BIN)/python tests/lint_workflow.py
+
+format: .venv/installed
+	$(BIN)/ruff format --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
+	$(BIN)/ruff check --fix --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
+	$(BIN)/snakefmt --line-length 110 Snakefile rules
+
+clean:
+	rm -rf results .snakemake

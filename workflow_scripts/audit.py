@@ -1,0 +1,20 @@
+"""Audit a submission: intact, current, clean. Prints the verdict; fails, naming the problem, if it is bad."""
+
+import sys
+from pathlib import Path
+
+from running import run_without_stage
+
+from cellsignal.files import write_json
+from cellsignal.provenance.audit import audit
+
+with run_without_stage(snakemake):
+    verdicts = [
+        audit(path, snakemake.params.root, library=snakemake.scriptdir, threads=snakemake.threads, progress=print)
+        for path in snakemake.params.artefacts
+    ]
+    print(*(verdict.as_text() for verdict in verdicts), sep="\n\n")
+    if not all(verdict.passed for verdict in verdicts):
+        sys.exit(1)
+    if snakemake.output:
+        write_json(Path(snakemake.output.verdict), [verdict.as_json() for verdict in verdicts])

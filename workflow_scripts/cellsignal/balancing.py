@@ -1,0 +1,73 @@
+"""Balancing a whole screen: temperature, plate groups, and the chosen method, on its test wells."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellsignal.assignment import BalanceResult, balance
+from cellsignal.calibration import apply_temperature, fit_temperature
+from cellsignal.config.labelling import BalanceSettings
+from cellsignal.ensemble import WellProbabilities
+from cellsignal.plate_groups import derive_groups, treatment_wells
+from cellsignal.sites import well_table
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Test treatment wells with their class, and the priors that chose it.
+
+    Attributes:
+        wells: well table of the test treatment wells, in the order of `probability`.
+        probability: float32 (wells, classes), after the temperature and before any prior.
+        result: the choice, from `assignment.balance`.
+        priors: what was used and how it was derived, for people and the audit (JSON values only).
+    """
+
+    wells: pd.DataFrame
+    probability: NDArray[np.float32]
+    result: BalanceResult
+    priors: dict[str, Any]
+
+
+def balance_screen(
+    probabilities: WellProbabilities, sites: pd.DataFrame, classes: pd.DataFrame, settings: BalanceSettings
+) -> Balanced:
+    """Choose a class for every test treatment well of a screen.
+
+    The temperature is fitted on out-of-fold wells unless the settings give one; plate groups are derived
+    from train alone. Raises `BadInput` if the method needs a rule that the screen does not keep.
+    """
+    table = well_table(sites)
+    train = treatment_wells(table[table["dataset"] == "train"])
+    wells = table[(table["dataset"] == "test") & (table["well_type"] == "treatment")].reset_index(drop=True)
+    fitted = settings.temperature is None
+    truth = dict(zip(train["well_id"], train["sirna"].astype(int), strict=True))
+    temperature = fit_temperature(probabilities, truth).temperature if fitted else settings.temperature
+    assert temperature is not None
+    groups, reason = derive_groups(train) if settings.plate_groups else (None, "switched off")
+    probability = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
+    result = balance(
+        probability,
+        wells,
+        settings.method,
+        groups,
+        treatments=classes.loc[classes["well_type"] == "treatment", "sirna"],
+        train_wells=train if settings.method != "none" else None,
+        step=settings.step,
+    )
+    priors = {
+        "method": settings.method,
+        "uniqueness": settings.method != "none",
+        "plate_groups": "used" if groups is not None else f"not used: {reason}",
+        "temperature": round(float(temperature), 6),
+        "temperature_fitted_on": "out-of-fold wells" if fitted else "given in the settings",
+        "rotations": {
+            row.experiment: {"rotation": int(row.rotation), "margin_nats": round(float(row.margin), 3), "used": bool(row.used)}
+            for row in result.rotations.itertuples()
+        },
+        "notes": result.log,
+    }
+    return Balanced(wells, probability, result, priors)

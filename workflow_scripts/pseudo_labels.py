@@ -1,0 +1,22 @@
+"""Label test wells by the teacher ensemble of this round, for the fine-tunes of the next."""
+
+from running import run
+
+from cellsignal.balancing import balance_screen
+from cellsignal.config.labelling import BalanceSettings, PseudoLabelSettings
+from cellsignal.ensemble import read_probabilities
+from cellsignal.pseudo_labels import pseudo_labels
+from cellsignal.sites import read_table, write_table
+
+with run(snakemake) as job:
+    settings = PseudoLabelSettings(**job.settings["pseudo_labels"])
+    balanced = balance_screen(
+        read_probabilities(snakemake.input.ensemble),
+        read_table(snakemake.input.sites),
+        read_table(snakemake.input.classes),
+        BalanceSettings(**job.settings["balance"]),
+    )
+    labels = pseudo_labels(balanced.wells, balanced.result, settings.share, settings.weight)
+    write_table(labels, snakemake.output.labels)
+    print(f"{labels['selected'].sum():,} of {len(labels):,} test wells labelled")
+    print(*balanced.result.log, sep="\n")
