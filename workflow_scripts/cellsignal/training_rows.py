@@ -1,0 +1,79 @@
+"""Which sites a training sees, and in what role. Every leak would start here, so it is one small function.
+
+The rows are written beside the weights (`rows.parquet`), and the audit checks them against the folds.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from cellsignal.errors import BadInput
+from cellsignal.folds import fold_of
+
+ROLES = ["train", "pseudo", "unlabelled", "validation"]
+
+
+def training_rows(
+    sites: pd.DataFrame,
+    folds: pd.DataFrame,
+    fold: int,
+    packed: Collection[str],
+    controls: bool,
+    cell_type: str | None = None,
+    pseudo_labels: pd.DataFrame | None = None,
+    pseudo_label_weight: float = 0.0,
+    unlabelled: bool = False,
+) -> pd.DataFrame:
+    """The rows of one training, sorted by role and site: `site_id`, `role`, `sirna`, `weight`.
+
+    `train`: labelled sites of the other folds, and controls of test experiments (their classes are
+    published) if `controls`. `validation`: treatment sites of the held-out fold. `pseudo`: test sites with a
+    selected pseudo-label. `unlabelled`: all test treatment sites, with sirna −1.
+
+    Args:
+        sites: site table. folds: fold table. fold: the fold that is held out.
+        packed: ids of the sites whose images could be read.
+        cell_type: only sites of this cell type; None: all.
+        pseudo_labels: well_id, sirna, weight, selected; None: no pseudo-labels.
+        pseudo_label_weight: weight of a pseudo-labelled site relative to a labelled one.
+
+    Raises:
+        BadInput: nothing to train on, or nothing to validate on.
+    """
+    chosen = sites["site_id"].isin(packed)
+    if cell_type is not None:
+        chosen &= sites["cell_type"] == cell_type
+    sites = sites[chosen]
+    held_out = fold_of(sites, folds) == fold
+    control = (sites["well_type"] != "treatment").to_numpy()
+    test = (sites["dataset"] == "test").to_numpy()
+    unknown = test & ~control
+    labelled = ~held_out & ~unknown & (controls | ~control)
+    parts = [
+        _rows(sites[labelled], "train", 1.0),
+        _rows(sites[held_out & ~test & ~control], "validation", 1.0),
+    ]
+    if unlabelled:
+        parts.append(_rows(sites[unknown], "unlabelled", 0.0))
+    if pseudo_labels is not None:
+        given = pseudo_labels[pseudo_labels["selected"]].set_index("well_id")["sirna"]
+        told = sites[unknown & sites["well_id"].isin(given.index).to_numpy()]
+        told = told.assign(sirna=told["well_id"].map(given).astype(np.int64))
+        parts.append(_rows(told, "pseudo", pseudo_label_weight))
+    where = f"fold {fold}" + (f", {cell_type}" if cell_type else "")
+    for part, role in zip(parts, ("train on", "validate on"), strict=False):
+        if part.empty:
+            raise BadInput(f"{where}: no sites to {role}; expected some, check folds.count and the screen's tables")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(sites: pd.DataFrame, role: str, weight: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "site_id": sites["site_id"].to_numpy(),
+            "role": role,
+            "sirna": sites["sirna"].to_numpy(np.int64),
+            "weight": np.float32(weight),
+        }
+    ).sort_values("site_id", ignore_index=True)
