@@ -84,10 +84,18 @@ def audit(
         checked={"receipts": len(ancestry.receipts), "files": len(files), "raw files": len(raw)},
         intact=sorted(problems),
         current=_outdated(ancestry, Path(library)),
-        clean=leaks(ancestry),
+        clean=_or_unreadable(leaks, ancestry),
         priors=priors(ancestry),
         missing_sites=_missing_sites(ancestry),
     )
+
+
+def _or_unreadable(check: Callable[[Ancestry], list[str]], ancestry: Ancestry) -> list[str]:
+    """The check's answer. Tables too broken to open are no proof of cleanness; `intact` names them."""
+    try:
+        return check(ancestry)
+    except (OSError, ValueError, KeyError) as error:
+        return [f"cannot be checked, a table is unreadable ({str(error).splitlines()[0]})"]
 
 
 def _expected_files(ancestry: Ancestry) -> dict[str, tuple[str, str]]:
