@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import atomic, sha256_text
@@ -61,9 +61,8 @@ def site_table(columns: pd.DataFrame, images: list[list[str]]) -> pd.DataFrame:
     `columns` needs every column of the table but `site_id`, `well_id` and `images`.
     """
     well_id = columns["plate_id"] + "_" + columns["well"]
-    table = columns.assign(
-        well_id=well_id, site_id=well_id + "_" + columns["site"].astype(str), images=images
-    )
+    table = columns.assign(well_id=well_id, site_id=well_id + "_" + columns["site"].astype(str))
+    table["images"] = pd.Series(images, index=columns.index, dtype=object)
     text = [c for c in COLUMNS if c not in NUMBERS and c != "images"]
     table = table.astype(dict.fromkeys(text, str) | dict.fromkeys(NUMBERS, np.int64))
     return table[COLUMNS].sort_values("site_id", kind="stable", ignore_index=True)

@@ -1,7 +1,7 @@
 """Screens: each kind of raw table becomes the same site table (`cellsignal.sites`)."""
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 import pandas as pd
@@ -11,20 +11,32 @@ from cellsignal.screens import kaggle, rxrx1, simulated, table
 from cellsignal.sites import Screen, listed, validate_sites
 
 __all__ = [
-    "Screen", "describe_missing", "empty_plates", "metadata_files", "missing_images", "planned_sites", "read_screen",
-]  # fmt: skip
+    "Screen",
+    "describe_missing",
+    "empty_plates",
+    "metadata_files",
+    "missing_images",
+    "planned_sites",
+    "read_screen",
+]
 
-READERS = {
-    "rxrx1": rxrx1,
-    "simulated": rxrx1,
-    "kaggle": kaggle,
-    "table": table,
-}  # a simulated screen is laid out as RxRx1
+READ: dict[str, Callable[[ScreenSettings, Path], Screen]] = {
+    "rxrx1": rxrx1.read,
+    "simulated": rxrx1.read,  # laid out as the public release
+    "kaggle": kaggle.read,
+    "table": table.read,
+}
+FILES: dict[str, Callable[[ScreenSettings, Path], list[Path]]] = {
+    "rxrx1": rxrx1.metadata_files,
+    "simulated": rxrx1.metadata_files,
+    "kaggle": kaggle.metadata_files,
+    "table": table.metadata_files,
+}
 
 
 def metadata_files(settings: ScreenSettings, root: Path) -> list[Path]:
     """The files that `read_screen` reads. Simulated screens have one per plate, once simulated."""
-    return READERS[settings.kind].metadata_files(settings, Path(root))
+    return FILES[settings.kind](settings, Path(root))
 
 
 def read_screen(settings: ScreenSettings, root: Path) -> Screen:
@@ -32,7 +44,7 @@ def read_screen(settings: ScreenSettings, root: Path) -> Screen:
 
     Raises `BadInput` with every problem of the tables.
     """
-    screen = READERS[settings.kind].read(settings, Path(root))
+    screen = READ[settings.kind](settings, Path(root))
     validate_sites(
         screen.sites, screen.classes, " + ".join(str(f) for f in metadata_files(settings, root)[:4])
     )
@@ -88,9 +100,10 @@ def empty_plates(missing: pd.DataFrame, sites: pd.DataFrame) -> list[str]:
         if len(rows) < listed_images[plate_id]:
             continue
         folders = listed(sorted({image.rpartition("/")[0] or "." for image in rows["image"]}))
+        why = listed(sorted(rows["problem"].unique()))
         lines.append(
-            f"{folders}: none of the {len(rows)} images of plate {plate_id}, which the metadata lists, is there "
-            f"({listed(sorted(rows['problem'].unique()))}); expected names such as {rows['image'].iloc[0]}"
+            f"{folders}: none of the {len(rows)} images that the metadata lists for plate {plate_id} is there "
+            f"({why}); expected names such as {rows['image'].iloc[0]}"
         )
     return lines
 

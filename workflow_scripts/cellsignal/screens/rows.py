@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from cellsignal.sites import IDENTIFIER, IDENTIFIER_RULE, SHOWN, listed, plate_s
 
 @dataclass(frozen=True)
 class Rows:
-    """`table`: str columns; `file` and `line`: where each row stands (`line` counts from 1, as editors do)."""
+    """`table`: str columns; `file` and `line`: where each row stands (lines count from 1, as in editors)."""
 
     table: pd.DataFrame
     file: pd.Series
@@ -83,7 +84,8 @@ def faults(
     found = (rows.table[key] if shown is None else shown)[bad]
     groups = rows.line[bad].groupby([rows.file[bad], found], sort=False).agg(list)
     sentences = []
-    for (file, value), lines in groups.iloc[:SHOWN].items():
+    for place, lines in groups.iloc[:SHOWN].items():
+        file, value = cast(tuple[str, str], place)
         where = f"line {lines[0]}" if len(lines) == 1 else f"lines {listed(lines)}"
         sentences.append(f"{file} {where}: {key} is {value!r}; expected {expected}")
     if len(groups) > SHOWN:

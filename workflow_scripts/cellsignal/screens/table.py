@@ -98,7 +98,7 @@ def fill_in(text: str, table: pd.DataFrame) -> pd.Series:
 
 
 def _fill_in(raw: Rows, columns: TableColumns, channels: int) -> tuple[list[list[str]], Rows, list[str]]:
-    """The images of each row, the rows with the site table's columns as text and `label`, and the problems."""
+    """The images of each row; the rows with the site table's columns, as text, and `label`; the problems."""
     problems: list[str] = []
 
     def value(key: str, text: str) -> pd.Series:
