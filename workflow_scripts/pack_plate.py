@@ -29,5 +29,12 @@ with run(snakemake) as job:
     )
     write_json(snakemake.output.problems, problems)
     store = PlateStore(snakemake.output.store)
-    job.read_raw(store.raw_hashes(rows))
+    packed = rows.set_index("site_id").loc[store.site_id, "images"]
+    job.read_raw(
+        {
+            image: sha256
+            for images, hashes in zip(packed, store.sha256, strict=True)
+            for image, sha256 in zip(images, hashes, strict=True)
+        }
+    )
     print(f"{len(store.site_id)} of {len(rows)} sites packed, pixels {store.pixels.shape} {store.pixels.dtype}")

@@ -7,9 +7,13 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cellsignal.errors import BadInput
 from cellsignal.folds import fold_of
+from cellsignal.loader import TrainingSites
+from cellsignal.normalization import lookup
+from cellsignal.plates import SiteReader
 
 ROLES = ["train", "pseudo", "unlabelled", "validation"]
 
@@ -68,6 +72,19 @@ def training_rows(
     return pd.concat(parts, ignore_index=True)
 
 
+def prediction_roles(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDArray[np.str_]:
+    """The role of each site (sites,) for a model whose fold `fold` was held out; empty: not predicted.
+
+    `test`: treatment wells of test experiments; `out_of_fold`: treatment wells of the held-out groups;
+    `control`: their control wells, none of which the model was trained on.
+    """
+    held_out = fold_of(sites, folds) == fold
+    treatment = (sites["well_type"] == "treatment").to_numpy()
+    test = (sites["dataset"] == "test").to_numpy() & treatment
+    names = np.where(test, "test", np.where(held_out, np.where(treatment, "out_of_fold", "control"), ""))
+    return names.astype(np.str_)
+
+
 def _rows(sites: pd.DataFrame, role: str, weight: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -77,3 +94,21 @@ def _rows(sites: pd.DataFrame, role: str, weight: float) -> pd.DataFrame:
             "weight": np.float32(weight),
         }
     ).sort_values("site_id", ignore_index=True)
+
+
+def sites_of_role(
+    rows: pd.DataFrame, roles: Collection[str], reader: SiteReader, sites: pd.DataFrame, statistics: pd.DataFrame, scheme: str
+) -> TrainingSites:
+    """The rows of some roles with what a batch of them needs: reader rows, targets, weights, statistics.
+
+    `statistics` is the normalization table of `scheme`.
+    """
+    chosen = rows[rows["role"].isin(roles)]
+    mean, std = lookup(statistics, sites.set_index("site_id", drop=False).loc[chosen["site_id"]], scheme)
+    return TrainingSites(
+        rows=reader.index(chosen["site_id"]),
+        target=chosen["sirna"].to_numpy(np.int64),
+        weight=chosen["weight"].to_numpy(np.float32),
+        mean=mean,
+        std=std,
+    )

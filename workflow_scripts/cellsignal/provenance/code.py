@@ -22,7 +22,7 @@ def code_digests(script: str | Path, library: str | Path) -> dict[str, str]:
     `SyntaxError` if a file cannot be parsed. Imports are found statically, wherever they stand.
     """
     script, library = Path(script), Path(library)
-    digests = {script.name: _digest(script)}
+    digests = {script.name: _digest(_version(script))}
     waiting = _imports(script, library)
     while waiting:
         module = waiting.pop()
@@ -31,7 +31,7 @@ def code_digests(script: str | Path, library: str | Path) -> dict[str, str]:
         path = _module_file(module, library)
         if path is None:
             continue
-        digests[module] = _digest(path)
+        digests[module] = _digest(_version(path))
         waiting |= _imports(path, library)
     return dict(sorted(digests.items()))
 
@@ -44,7 +44,7 @@ def third_party(script: str | Path, library: str | Path) -> list[str]:
         for module in code_digests(script, library)
         if (path := _module_file(module, library)) is not None
     ]
-    return sorted({name.split(".")[0] for path in files for name in _imported_names(path)} - {PACKAGE})
+    return sorted({name.split(".")[0] for path in files for name in _imported_names(_version(path))} - {PACKAGE})
 
 
 def _module_file(module: str, library: Path) -> Path | None:
@@ -55,26 +55,26 @@ def _module_file(module: str, library: Path) -> Path | None:
     return None
 
 
-def _digest(path: Path) -> str:
+def _version(path: Path) -> tuple[Path, int, int]:
+    """A file as it is now: the key of the caches below."""
     status = path.stat()
-    return _digest_at(path, status.st_mtime_ns, status.st_size)
+    return path, status.st_mtime_ns, status.st_size
 
 
 @functools.cache
-def _digest_at(path: Path, mtime: int, size: int) -> str:  # noqa: ARG001  (the cache's key)
-    return sha256_text(ast.unparse(_WithoutProse().visit(_parse(path, mtime, size))))
+def _digest(version: tuple[Path, int, int]) -> str:
+    return sha256_text(ast.unparse(_WithoutProse().visit(_parse(version[0]))))
 
 
-@functools.cache
-def _parse(path: Path, mtime: int, size: int) -> ast.Module:  # noqa: ARG001  (the cache's key)
+def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 @functools.cache
-def _imported_names(path: Path) -> frozenset[str]:
+def _imported_names(version: tuple[Path, int, int]) -> frozenset[str]:
     """Every dotted name in the file's imports, `from a import b` as `a` and `a.b`."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parse(version[0])):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -85,7 +85,7 @@ def _imported_names(path: Path) -> frozenset[str]:
 def _imports(path: Path, library: Path) -> set[str]:
     """Library modules that a file imports, with the packages around them."""
     found: set[str] = set()
-    for name in _imported_names(path):
+    for name in _imported_names(_version(path)):
         parts = name.split(".")
         if parts[0] == PACKAGE:
             prefixes = (".".join(parts[: n + 1]) for n in range(len(parts)))

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Job:
         self.stage_sha256 = sha256_file(stage)
         self.started = time.time()
         self.raw: dict[str, str] = {}
+        self._afterwards: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         content = read_stage(stage)
         if content.rule != rule:
             raise BadInput(f"{stage}: stage of rule {content.rule}, expected {rule}")
@@ -77,8 +78,12 @@ class Job:
         """Record raw files that were read: path relative to the screen's root → SHA-256."""
         self.raw |= hashes
 
+    def after_receipt(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Have `action` done once the receipt is written: what must outlast a crash before that."""
+        self._afterwards.append((action, arguments))
+
     def finish(self) -> None:
-        """Hash the outputs and write the receipt, last of all."""
+        """Hash the outputs and write the receipt, then do what was put off until then."""
         raise_all(
             [f"{path}: not written" for path in self.outputs if not path.exists()],
             f"{self.rule}: outputs missing",
@@ -96,6 +101,8 @@ class Job:
             packages=package_versions(third_party(self.script, self.library)),
         )
         write_receipt(receipt, self.results)
+        for action, arguments in self._afterwards:
+            action(*arguments)
 
     def write_run_record(self, path: str | Path) -> None:
         """Write what varies between runs that give the same bytes: times, host, GPU, code version."""
