@@ -132,7 +132,7 @@ def _natural(name: str) -> tuple[int, int, str]:
 
 
 def _share_plates(where: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups (classes,) of classes that are never on different plates, from `where` (classes, experiments)."""
+    """Groups (classes,) of classes never found on different plates; `where` is (classes, experiments)."""
     together = np.zeros((len(where), len(where)), dtype=np.int64)
     for plate in range(where.max() + 1):
         on = (where == plate).astype(np.int64)

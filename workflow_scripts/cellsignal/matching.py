@@ -1,0 +1,110 @@
+"""One class per well, no class twice: the solvers behind balancing, on plain (wells, classes) matrices."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+
+FLOOR = 1e-9  # least probability: a well judged impossible may still have to take what is left
+PATIENCE = (100, 10000)  # `level_classes`: range of corrections without improvement before a halving
+HALVINGS = 16  # `level_classes`: halvings of the step before it ends without equal presence
+
+
+def unique_classes(probability: ArrayLike) -> NDArray[np.int64]:
+    """A class for each well, none twice: the surest free well with its best free class first.
+
+    `probability` is (wells, classes) with wells ≤ classes; returns int64 (wells,).
+    """
+    score = np.array(probability, dtype=np.float64)
+    chosen = np.full(len(score), -1, dtype=np.int64)
+    best = score.argmax(axis=1)
+    value = score[np.arange(len(score)), best]
+    for _ in range(len(score)):
+        row = int(value.argmax())
+        chosen[row] = taken = best[row]
+        score[:, taken] = -1.0
+        value[row] = -np.inf
+        again = np.flatnonzero((best == taken) & (value > -np.inf))
+        best[again] = score[again].argmax(axis=1)
+        value[again] = score[again, best[again]]
+    return chosen
+
+
+def sinkhorn(probability: ArrayLike, iterations: int = 200, tolerance: float = 1e-6) -> NDArray[np.float64]:
+    """Scale rows and columns until every well has one class and every class one well, in expectation.
+
+    Missing wells stand in as rows that know nothing, so that columns sum to 1 with them and to at most 1
+    without (Sinkhorn & Knopp 1967).
+
+    Args:
+        probability: (wells, classes), positive, wells ≤ classes.
+        iterations: the most that are done.
+        tolerance: largest deviation of a row sum from 1 at which it ends.
+
+    Returns:
+        float64 (wells, classes), rows sum to 1.
+    """
+    p = np.maximum(np.asarray(probability, dtype=np.float64), FLOOR)
+    n_wells, n_classes = p.shape
+    p = np.vstack([p, np.ones(n_classes)])
+    weight = np.append(np.ones(n_wells), n_classes - n_wells)  # rows that the last one stands for
+    p /= p.sum(axis=1, keepdims=True)
+    for _ in range(iterations):
+        p /= weight @ p
+        sums = p.sum(axis=1, keepdims=True)
+        p /= sums
+        if np.abs(sums[weight > 0] - 1).max() < tolerance:
+            break
+    return p[:n_wells]
+
+
+def assign_classes(weight: ArrayLike) -> NDArray[np.int64]:
+    """The class of each well, none twice, that has the largest sum of weights; wells ≤ classes.
+
+    With Sinkhorn-scaled probabilities as `weight` (wells, classes), that is the largest expected number of
+    right wells.
+    """
+    rows, columns = linear_sum_assignment(np.asarray(weight, dtype=np.float64), maximize=True)
+    return np.asarray(columns[np.argsort(rows)], dtype=np.int64)
+
+
+def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[np.int64], int]:
+    """DeepNoise's balancing: lower the scores of over-predicted classes until each is predicted once.
+
+    A class that several wells choose loses as many steps as it takes for one of them to leave (single steps
+    that move nothing are done at once). When 1/step corrections bring no improvement, the step is halved;
+    it ends when no class is chosen twice, or after `HALVINGS` with the best choice met.
+
+    Args:
+        probability: (wells, classes), wells ≤ classes.
+        step: first step.
+
+    Returns:
+        The class of each well, int64 (wells,), and how many wells are one too many for their class (0 where
+        it succeeded; two wells with equal rows can never be told apart by it).
+    """
+    score = np.asarray(probability, dtype=np.float64)
+    n_wells, n_classes = score.shape
+    price = np.zeros(n_classes)
+    patience = int(np.clip(np.ceil(1 / step), *PATIENCE))  # time for two classes to fall by 1 side by side
+    chosen = score.argmax(axis=1)
+    best, fewest = chosen.copy(), n_wells + 1
+    for halving in range(HALVINGS + 1):
+        idle, size = 0, step / 2**halving
+        while idle < patience:
+            count = np.bincount(chosen, minlength=n_classes)
+            over = np.flatnonzero(count > 1)
+            doubles = int((count[over] - 1).sum())
+            idle += 1
+            if doubles < fewest:
+                best, fewest, idle = chosen.copy(), doubles, 0
+            if doubles == 0:
+                return best, 0
+            crowd = np.flatnonzero(count[chosen] > 1)  # only these wells can change their choice
+            net = score[crowd] - price
+            own = net[np.arange(len(crowd)), chosen[crowd]]
+            net[np.arange(len(crowd)), chosen[crowd]] = -np.inf
+            lead = np.full(n_classes, np.inf)  # of the well that leaves its class first
+            np.minimum.at(lead, chosen[crowd], own - net.max(axis=1))
+            price[over] += size * (np.floor(lead[over] / size) + 1)
+            chosen[crowd] = (score[crowd] - price).argmax(axis=1)
+    return best, fewest
