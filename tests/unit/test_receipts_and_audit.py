@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cellsignal.errors import BadInput
+from cellsignal.files import sha256_text
 from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.job import Job
@@ -19,12 +20,13 @@ SITES = pd.DataFrame(
         "site_id": ["A_1_B02_1", "A_1_B03_1", "B_1_B02_1", "C_1_B02_1"],
         "well_id": ["A_1_B02", "A_1_B03", "B_1_B02", "C_1_B02"],
         "experiment": ["A", "A", "B", "C"],
+        "plate_id": ["A_1", "A_1", "B_1", "C_1"],
         "dataset": ["train", "train", "train", "test"],
         "well_type": "treatment",
         "sirna": [0, 1, 0, -1],
     }
 )
-FOLDS = pd.DataFrame({"group": ["A", "B"], "column": "experiment", "fold": [0, 1], "twin_of": ["", ""]})
+FOLDS = pd.DataFrame({"group": ["A", "B"], "fold": [0, 1], "twin_of": ["", ""]})
 ROWS = pd.DataFrame({"site_id": ["A_1_B02_1", "A_1_B03_1"], "role": "train", "sirna": [0, 1], "weight": 1.0})
 
 
@@ -69,7 +71,7 @@ class Project:
             else:
                 path.write_text(content)
         if raw:
-            job.read_raw({"image.png": __import__("hashlib").sha256(b"pixels").hexdigest()})
+            job.read_raw({"image.png": sha256_text("pixels")})
         job.finish()
 
     def run(self, rows: pd.DataFrame = ROWS, train_reads: tuple[str, ...] = ()) -> "Project":

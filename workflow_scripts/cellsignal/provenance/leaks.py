@@ -79,7 +79,7 @@ def _training_leaks(
     rows = pd.read_parquet(ancestry.results / names[0])
     known = sites.set_index("site_id")
     fold = int(receipt.wildcards["fold"])
-    group = str(folds["column"].iloc[0])
+    group = "experiment" if folds["group"].isin(known["experiment"]).all() else "plate_id"
     held_out = set(folds.loc[folds["fold"] == fold, "group"])
     trained = rows[rows["role"] == "train"]
     unknown = ~rows["site_id"].isin(known.index)

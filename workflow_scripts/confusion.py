@@ -1,0 +1,16 @@
+"""Figure: which classes are taken for which, on wells that no voting model was trained on."""
+
+from running import run
+
+from cellsignal.figures.confusion import confusion
+from cellsignal.figures.style import save
+from cellsignal.metrics import confusion_matrix
+from cellsignal.sites import read_table
+
+with run(snakemake) as job:
+    classes = read_table(snakemake.input.classes)
+    wells = read_table(snakemake.input.wells)
+    scored = wells[(wells["role"] == "out_of_fold") & (wells["sirna"] >= 0)]
+    counts = confusion_matrix(scored["sirna"], scored["predicted"], len(classes))
+    title = f"Confusion, {len(scored):,} out-of-fold wells"
+    save(confusion(counts, classes["name"].tolist(), title=title), snakemake.output.figure)

@@ -1,0 +1,28 @@
+"""Figure: t-SNE of the embeddings of out-of-fold and test sites, with numbers for what the eye sees."""
+
+import numpy as np
+import pandas as pd
+from running import run
+
+from cellsignal.config.reporting import ReportSettings
+from cellsignal.explain import NEIGHBOURS, embed_tsne, neighbour_purity
+from cellsignal.figures.embedding_map import embedding_map
+from cellsignal.figures.style import save
+from cellsignal.files import atomic
+from cellsignal.predictions import read_predictions
+from cellsignal.sites import read_table
+
+with run(snakemake) as job:
+    settings = ReportSettings(**job.settings["report"])
+    files = [read_predictions(path) for path in snakemake.input.predictions]
+    sites = read_table(snakemake.input.sites).set_index("site_id").loc[np.concatenate([f.site_id for f in files])]
+    embedding = np.concatenate([file.embedding for file in files])
+    mapped = embed_tsne(embedding, settings.tsne_sites, job.settings["seed"], strata=sites["experiment"])
+    sample, vectors = sites.iloc[mapped.rows], embedding[mapped.rows]
+    groups = {"cell type": sample["cell_type"], "experiment": sample["experiment"]}
+    purity = {name: neighbour_purity(vectors, values, apart=sample["well_id"]) for name, values in groups.items()}
+    figure = embedding_map(mapped.points, groups, purity, mapped.trustworthiness, NEIGHBOURS)
+    save(figure, snakemake.output.figure)
+    table = pd.DataFrame(mapped.points, columns=["x", "y"], index=sample.index).join(sample.drop(columns="images"))
+    with atomic(snakemake.output.table) as path:
+        table.to_csv(path)
