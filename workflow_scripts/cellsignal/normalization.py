@@ -1,0 +1,96 @@
+"""Mean and standard deviation of each channel over a plate, an experiment, a cell type or a site.
+
+From the exact integer sums that packing left in the plate stores, in Python's integers: no rounding
+until the last division, at any size of screen, and no second pass over the pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellsignal.errors import BadInput, raise_all
+from cellsignal.plates import PlateStore
+
+Scheme = Literal["plate", "experiment", "cell_type", "site"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+GROUP_COLUMN: dict[Scheme, str] = {
+    "plate": "plate_id",
+    "experiment": "experiment",
+    "cell_type": "cell_type",
+    "site": "site_id",
+}
+"""The column of the site table whose value is the group. The paper (DeepNoise) calls an experiment a batch."""
+
+
+def statistics(stores: Sequence[str | Path], sites: pd.DataFrame, scheme: Scheme) -> pd.DataFrame:
+    """Statistics of all packed sites, train and test, by group. No label is read.
+
+    Args:
+        stores: the plate stores.
+        sites: the site table; rows without pixels (allowed to be missing) count for nothing.
+        scheme: what makes a group.
+
+    Returns:
+        group str, channel int64 from 0, mean and std float64 (of all pixels; std with divisor n), pixels
+        int64; sorted by group and channel.
+
+    Raises:
+        BadInput: a packed site is not in the table, or stores differ in their number of channels.
+    """
+    group_of = sites.set_index("site_id")[GROUP_COLUMN[scheme]] if scheme != "site" else None
+    known = pd.Index(sites["site_id"])
+    totals: dict[str, NDArray[Any]] = {}
+    problems, channels = [], 0
+    for path in stores:
+        store = PlateStore(path)
+        problems += [f"{path}: site {s} is not in the site table" for s in store.site_id[~np.isin(store.site_id, known)]]
+        channels = channels or store.sums.shape[1]
+        if store.sums.shape[1] != channels:
+            problems.append(f"{path}: {store.sums.shape[1]} channels; expected {channels} as in {stores[0]}")
+        if problems:
+            continue
+        groups = store.site_id if group_of is None else group_of.loc[store.site_id].to_numpy(dtype=str)
+        for group in np.unique(groups):
+            # dtype object: Python's integers. A screen's sum of squares can exceed 64 bits.
+            part = store.sums[groups == group].astype(object).sum(axis=0)
+            totals[str(group)] = totals[str(group)] + part if str(group) in totals else part
+    raise_all(problems, "normalization")
+    rows = [
+        (group, channel, *moments(*(int(v) for v in totals[group][channel])))
+        for group in sorted(totals)
+        for channel in range(channels)
+    ]
+    table = pd.DataFrame(rows, columns=["group", "channel", "mean", "std", "pixels"])
+    return table.astype({"group": str, "channel": np.int64, "mean": float, "std": float, "pixels": np.int64})
+
+
+def moments(count: int, total: int, squares: int) -> tuple[float, float, int]:
+    """Mean, standard deviation (divisor n) and count from exact sums; each division is correctly rounded."""
+    return total / count, math.sqrt((count * squares - total * total) / (count * count)), count
+
+
+def lookup(
+    table: pd.DataFrame, sites: pd.DataFrame, scheme: Scheme
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and std of each site's group, float32 (sites, channels), in the order of `sites`.
+
+    A constant channel has std 1, so that (x − mean) / std is 0 there.
+
+    Raises:
+        BadInput: the table lacks a group.
+    """
+    wanted = sites[GROUP_COLUMN[scheme]]
+    means = table.pivot(index="group", columns="channel", values="mean")
+    stds = table.pivot(index="group", columns="channel", values="std").reindex(means.index)
+    rows = means.index.get_indexer(pd.Index(wanted))
+    raise_all(
+        [f"normalization table by {scheme}: no group {g}" for g in sorted(set(wanted[rows < 0]))],
+        "no pixels of these groups were packed",
+    )
+    mean, std = means.to_numpy()[rows].astype(np.float32), stds.to_numpy()[rows].astype(np.float32)
+    return mean, np.where(std > 0, std, np.float32(1))
