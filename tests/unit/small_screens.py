@@ -1,4 +1,4 @@
-"""Small screens for tests: two experiments of two plates, eight siRNAs, one positive and one negative control."""
+"""Small screens for tests: two experiments of two plates, eight siRNAs and two controls."""
 
 import csv
 from pathlib import Path

@@ -281,10 +281,3 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
             table[field.name] = table[field.name].map(np.ndarray.tolist)
     return table
-
-
-def site_titles(sites: pd.DataFrame, names: pd.Series) -> list[str]:
-    """A line per site for figures: its id, cell type and class. `names`: class index → name."""
-    return [
-        f"{row.site_id} · {row.cell_type} · {names.get(row.sirna, 'class withheld')}" for row in sites.itertuples()
-    ]

@@ -102,8 +102,8 @@ def empty_plates(missing: pd.DataFrame, sites: pd.DataFrame) -> list[str]:
         folders = listed(sorted({image.rpartition("/")[0] or "." for image in rows["image"]}))
         why = listed(sorted(rows["problem"].unique()))
         lines.append(
-            f"{folders}: none of the {len(rows)} images that the metadata lists for plate {plate_id} is there "
-            f"({why}); expected names such as {rows['image'].iloc[0]}"
+            f"{folders}: none of the {len(rows)} images that the metadata lists for plate {plate_id} is "
+            f"there ({why}); expected names such as {rows['image'].iloc[0]}"
         )
     return lines
 
@@ -115,7 +115,7 @@ def describe_missing(missing: pd.DataFrame, sites: pd.DataFrame) -> list[str]:
     for plate_id, rows in missing.groupby("plate_id"):
         if len(rows) < listed_images[plate_id]:
             lines += [
-                f"site {site_id}: {len(images)} images missing: {listed(images)}; expected every channel"
+                f"site {site_id}: {len(images)} images not there: {listed(images)}; expected every channel"
                 for site_id, images in rows.groupby("site_id")["image"].agg(list).items()
             ]
     return lines

@@ -21,7 +21,7 @@ def mixed_types(rows: Rows, key: str) -> list[str]:
     labels = rows.table[key]
     usual = labels.map(usual_type(labels, rows.table["well_type"]))
     bad = (labels != "") & (usual != rows.table["well_type"])
-    shown = labels + " of a " + rows.table["well_type"] + " well"
+    shown = labels + " in a " + rows.table["well_type"] + " well"
     return faults(rows, bad, key, "a label to have one well_type, as in its other rows", shown)
 
 

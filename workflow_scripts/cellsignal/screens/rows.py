@@ -76,7 +76,7 @@ def faults(
 ) -> list[str]:
     """One sentence per file and distinct value of `key` among the `bad` rows.
 
-    `shown`: what to show as found, in place of the values of column `key`.
+    `shown`: words on what was found, in place of the quoted value.
     """
     bad = np.asarray(bad, dtype=bool)
     if not bad.any():
@@ -87,7 +87,9 @@ def faults(
     for place, lines in groups.iloc[:SHOWN].items():
         file, value = cast(tuple[str, str], place)
         where = f"line {lines[0]}" if len(lines) == 1 else f"lines {listed(lines)}"
-        sentences.append(f"{file} {where}: {key} is {value!r}; expected {expected}")
+        sentences.append(
+            f"{file} {where}: {key} is {value if shown is not None else repr(value)}; expected {expected}"
+        )
     if len(groups) > SHOWN:
         sentences.append(f"{len(groups) - SHOWN} more values of {key} with this fault")
     return sentences
@@ -125,7 +127,7 @@ def bad_composites(rows: Rows, key: str, parts: Sequence[str]) -> list[str]:
     for part in parts[1:]:
         expected = expected + "_" + rows.table[part]
     bad = (rows.table[key] != expected).to_numpy()
-    shown = rows.table[key] + " for " + expected
+    shown = rows.table[key] + ", not " + expected
     return faults(rows, bad, key, f"the row's own {'_'.join('{' + p + '}' for p in parts)}", shown)
 
 
