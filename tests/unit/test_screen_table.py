@@ -28,7 +28,8 @@ def rows() -> list[Row]:
         {
             "folder": f"raw/{batch}", "barcode": "P7", "batch": batch, "well": well, "field": field,
             "line": "HeLa", "split": "train" if batch == "b1" else "test",
-            "gene": "none" if well == "A01" else "KIF11", "role": "negative_control" if well == "A01" else "treatment",
+            "gene": "none" if well == "A01" else "KIF11",
+            "role": "negative_control" if well == "A01" else "treatment",
         }
         for batch in ("b1", "b2") for well in ("A01", "A02") for field in ("1", "2")
     ]  # fmt: skip
