@@ -41,9 +41,7 @@ def kaggle_rows(later: bool = False) -> dict[str, list[Row]]:
         if row["site"] == "2":
             continue
         number = int(row["sirna_id"])
-        text = (
-            "UNTREATED" if number == 9 else f"sirna_{1100 - 100 * number}"
-        )  # another order than the numbers'
+        text = "UNTREATED" if number == 9 else f"sirna_{1100 - 100 * number}"  # another order than the numbers'
         new = {key: row[key] for key in ("experiment", "plate", "well")}
         new = {"id_code": row["well_id"], **new, "sirna": text if later else str(number)}
         if row["well_type"] != "treatment":

@@ -39,9 +39,7 @@ def later() -> Screen:
 @pytest.fixture(scope="module")
 def public() -> pd.DataFrame:
     """The published part of the public release's metadata: all of four test experiments, parts of seven."""
-    return pd.read_csv(
-        TABLES / "derived" / "rxrx1_metadata_test_subset.csv", dtype=str, keep_default_na=False
-    )
+    return pd.read_csv(TABLES / "derived" / "rxrx1_metadata_test_subset.csv", dtype=str, keep_default_na=False)
 
 
 def counts(screen: Screen, dataset: str) -> tuple[int, int]:
@@ -87,9 +85,7 @@ def test_positions_stay_off_the_border(original: Screen) -> None:
 def test_no_test_label_is_in_the_sites(original: Screen, later: Screen) -> None:
     for screen in (original, later):
         hidden = (screen.sites["dataset"] == "test") & (screen.sites["well_type"] == "treatment")
-        assert (screen.sites.loc[hidden, "sirna"] == -1).all() and (
-            screen.sites.loc[~hidden, "sirna"] >= 0
-        ).all()
+        assert (screen.sites.loc[hidden, "sirna"] == -1).all() and (screen.sites.loc[~hidden, "sirna"] >= 0).all()
     assert len(original.answers) == 8_853 and later.answers.empty
 
 
@@ -150,9 +146,7 @@ def test_real_missing_images(original: Screen) -> None:
     experiments = ["HUVEC-01", "RPE-01", "HEPG2-01"]
     sites = original.sites[original.sites["experiment"].isin(experiments) & (original.sites["well"] == "B02")]
     missing = missing_images(sites, DATA / "rxrx1-images")
-    expected = {
-        f"train/{e}/Plate{p}/B02_s2_w{c}.png" for e in experiments for p in range(1, 5) for c in (5, 6)
-    }
+    expected = {f"train/{e}/Plate{p}/B02_s2_w{c}.png" for e in experiments for p in range(1, 5) for c in (5, 6)}
     assert set(missing["image"]) == expected and len(missing) == 24
     assert set(missing["site_id"].str[-2:]) == {"_2"} and set(missing["problem"]) == {"no such file"}
     assert len(describe_missing(missing, sites)) == 12

@@ -123,9 +123,7 @@ def naive_metadata(folder: Path, controls: bool) -> list[tuple[str, ...]]:
                 for row in csv.DictReader(handle):
                     kind = row.get("well_type", "treatment")
                     cell_type = row["experiment"].split("-")[0]
-                    rows += [
-                        (row["id_code"], s, dataset, cell_type, kind, row.get("sirna", "")) for s in "12"
-                    ]
+                    rows += [(row["id_code"], s, dataset, cell_type, kind, row.get("sirna", "")) for s in "12"]
         found += sorted(rows)
     return found
 
@@ -180,6 +178,4 @@ def test_real_metadata_has_every_site() -> None:
     table = combine_metadata(DATA / "rxrx1-metadata" / "kaggle-original")
     assert len(table) == 125_510 and table["dataset"].iloc[0] == "test"
     assert table["sirna"].isna().sum() == 2 * 19_897
-    assert (
-        len(combine_metadata(DATA / "rxrx1-metadata" / "kaggle-later", include_controls=False)) == 2 * 56_416
-    )
+    assert len(combine_metadata(DATA / "rxrx1-metadata" / "kaggle-later", include_controls=False)) == 2 * 56_416

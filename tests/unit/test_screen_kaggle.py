@@ -101,9 +101,8 @@ def test_missing_column(tmp_path: Path) -> None:
 def test_a_well_in_two_tables(tmp_path: Path) -> None:
     tables = kaggle_rows()
     tables["test"].append({k: v for k, v in tables["train"][0].items() if k != "sirna"})
-    assert (
-        "test.csv line 10: id_code 'HUVEC-01_1_B04' is already in train.csv line 2; expected once"
-        in problems_of(tmp_path, tables)
+    assert "test.csv line 10: id_code 'HUVEC-01_1_B04' is already in train.csv line 2; expected once" in problems_of(
+        tmp_path, tables
     )
 
 
@@ -120,9 +119,7 @@ def test_numbered_class_out_of_range(tmp_path: Path, found: str) -> None:
     tables = kaggle_rows()
     tables["train"][3]["sirna"] = found
     problems = problems_of(tmp_path, tables)
-    assert (
-        len(problems) == 1 and problems[0].startswith("train.csv line 5: sirna is ") and found in problems[0]
-    )
+    assert len(problems) == 1 and problems[0].startswith("train.csv line 5: sirna is ") and found in problems[0]
 
 
 @pytest.mark.parametrize("found", ["sirna_1138", "sirna_05", "sirna", "7", "untreated", ""])
@@ -134,9 +131,7 @@ def test_named_class_out_of_range(tmp_path: Path, found: str) -> None:
 
 
 def test_no_class_at_all(tmp_path: Path) -> None:
-    tables = {
-        n: [r | ({"sirna": ""} if n != "test" else {}) for r in rows] for n, rows in kaggle_rows().items()
-    }
+    tables = {n: [r | ({"sirna": ""} if n != "test" else {}) for r in rows] for n, rows in kaggle_rows().items()}
     problems = problems_of(tmp_path, tables)
     assert len(problems) == 3 and all("sirna is ''; expected a class" in p for p in problems)
 
@@ -161,9 +156,7 @@ def test_well_outside_the_plate_and_ids_that_disagree(tmp_path: Path) -> None:
 def test_an_id_that_escapes_its_folder(tmp_path: Path) -> None:
     tables = kaggle_rows()
     tables["test"][0]["experiment"] = "../../HUVEC-02"
-    assert any(
-        p.startswith("test.csv line 2: experiment is '../../HUVEC-02'") for p in problems_of(tmp_path, tables)
-    )
+    assert any(p.startswith("test.csv line 2: experiment is '../../HUVEC-02'") for p in problems_of(tmp_path, tables))
 
 
 def test_a_test_experiment_without_controls(tmp_path: Path) -> None:

@@ -83,9 +83,7 @@ def test_a_folder_of_tables_is_one_screen(tmp_path: Path) -> None:
 
 
 def test_missing_metadata_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadInput, match="metadata.csv: no such file; expected a CSV file with columns site_id"
-    ):
+    with pytest.raises(BadInput, match=r"metadata\.csv: no such file; expected a CSV file with columns site_id"):
         read_screen(RXRX1, tmp_path)
 
 
@@ -98,7 +96,7 @@ def test_empty_metadata_file(tmp_path: Path, content: str) -> None:
 
 def test_metadata_without_rows(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text(",".join(public_rows()[0]) + "\n")
-    with pytest.raises(BadInput, match="metadata.csv: no rows"):
+    with pytest.raises(BadInput, match=r"metadata\.csv: no rows"):
         read_screen(RXRX1, tmp_path)
 
 
@@ -113,7 +111,7 @@ def test_a_short_row_is_named_by_its_line(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     lines[9] = "HUVEC-01,oops"
     path.write_text("\n".join(lines))
-    with pytest.raises(BadInput, match=r"metadata.csv line 10: 2 values; expected 11"):
+    with pytest.raises(BadInput, match=r"metadata\.csv line 10: 2 values; expected 11"):
         read_screen(RXRX1, tmp_path)
 
 
@@ -167,9 +165,7 @@ def test_class_out_of_range(tmp_path: Path, found: str, expected: str) -> None:
     rows = public_rows()
     for i in (4, 5):  # both sites of the well
         rows[i] |= {"sirna_id": found, "sirna": "s999"}
-    assert problems_of(tmp_path, rows) == [
-        f"metadata.csv lines 6, 7: sirna_id is {found!r}; expected {expected}"
-    ]
+    assert problems_of(tmp_path, rows) == [f"metadata.csv lines 6, 7: sirna_id is {found!r}; expected {expected}"]
 
 
 def test_a_control_class_out_of_range(tmp_path: Path) -> None:
@@ -284,8 +280,7 @@ def test_missing_images_are_listed_one_by_one(tmp_path: Path) -> None:
     assert set(missing["problem"]) == {"no such file"}
     assert empty_plates(missing, sites) == []
     assert describe_missing(missing, sites)[0] == (
-        "site HUVEC-01_1_B04_1: 1 images not there: images/HUVEC-01/Plate1/B04_s1_w2.png; expected "
-        "every channel"
+        "site HUVEC-01_1_B04_1: 1 images not there: images/HUVEC-01/Plate1/B04_s1_w2.png; expected every channel"
     )
 
 
@@ -300,9 +295,7 @@ def test_a_plate_without_images_is_one_sentence(tmp_path: Path) -> None:
     lines = empty_plates(missing, sites)
     assert lines == describe_missing(missing, sites) and len(lines) == 2
     assert lines[0].startswith("images/HUVEC-02/Plate1: none of the 24 images") and "no such file" in lines[0]
-    assert (
-        lines[1].startswith("images/HUVEC-02/Plate2: none of the 24 images") and "no such folder" in lines[1]
-    )
+    assert lines[1].startswith("images/HUVEC-02/Plate2: none of the 24 images") and "no such folder" in lines[1]
 
 
 def test_a_listing_in_memory_serves_for_the_disk(tmp_path: Path) -> None:

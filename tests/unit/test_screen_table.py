@@ -122,30 +122,24 @@ def test_a_column_that_is_not_there_is_named_with_its_setting(tmp_path: Path) ->
 
 def test_a_constant_is_no_column(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, rows(), described(dataset="train"))
-    assert problems[0].startswith(
-        "screen.table.columns.dataset: 'train' is no column; expected one of folder"
-    )
+    assert problems[0].startswith("screen.table.columns.dataset: 'train' is no column; expected one of folder")
 
 
 def test_images_must_match_the_channels(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, rows(), described(images=["folder", "well", "field"]))
     assert problems == [
-        "screen.table.columns.images: 3 columns for 2 channels; expected 2, or 1 whose files hold all "
-        "channels"
+        "screen.table.columns.images: 3 columns for 2 channels; expected 2, or 1 whose files hold all channels"
     ]
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="screen.csv: no such file"):
+    with pytest.raises(BadInput, match=r"screen\.csv: no such file"):
         read_screen(described(), tmp_path)
 
 
 def test_duplicate_site(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, [*rows(), rows()[1]])
-    assert (
-        problems[0]
-        == "screen.csv line 10: site_id 'b1_P7_A01_2' is already in screen.csv line 3; expected once"
-    )
+    assert problems[0] == "screen.csv line 10: site_id 'b1_P7_A01_2' is already in screen.csv line 3; expected once"
 
 
 def test_one_image_in_two_rows(tmp_path: Path) -> None:
@@ -164,9 +158,7 @@ def test_an_image_that_escapes_the_root(tmp_path: Path, folder: str, fault: str)
     table = rows()
     table[2]["folder"] = folder
     problems = problems_of(tmp_path, table)
-    assert len(problems) == 2 and all(
-        p.startswith(f"screen.csv line 4: image '{folder}/A02_1_") for p in problems
-    )
+    assert len(problems) == 2 and all(p.startswith(f"screen.csv line 4: image '{folder}/A02_1_") for p in problems)
     assert all(fault in p for p in problems)
 
 
@@ -183,10 +175,7 @@ def test_values_that_are_not_known(tmp_path: Path) -> None:
     table[4] |= {"split": "valid", "role": "mock", "field": "one"}
     text = "\n".join(problems_of(tmp_path, table))
     assert "screen.csv line 6: dataset is 'valid'; expected train or test" in text
-    assert (
-        "screen.csv line 6: well_type is 'mock'; expected treatment, positive_control or negative_control"
-        in text
-    )
+    assert "screen.csv line 6: well_type is 'mock'; expected treatment, positive_control or negative_control" in text
     assert "screen.csv line 6: site is 'one'; expected a whole number" in text
 
 

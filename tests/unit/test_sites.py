@@ -36,7 +36,7 @@ def problems_of(sites: pd.DataFrame, screen: Screen) -> list[str]:
 def changed(screen: Screen, row: int, **values: object) -> pd.DataFrame:
     sites = screen.sites.copy()
     for column, value in values.items():
-        sites.at[row, column] = value
+        sites[column] = [value if i == row else old for i, old in enumerate(sites[column])]
     return sites
 
 
@@ -53,9 +53,7 @@ def test_missing_columns_are_named(screen: Screen) -> None:
 
 
 def test_no_rows_is_a_problem(screen: Screen) -> None:
-    assert problems_of(screen.sites.iloc[:0], screen) == [
-        "sites.parquet: no sites; expected at least one row"
-    ]
+    assert problems_of(screen.sites.iloc[:0], screen) == ["sites.parquet: no sites; expected at least one row"]
 
 
 def test_a_repeated_site_is_named(screen: Screen) -> None:
@@ -76,7 +74,7 @@ def test_unsorted_rows_are_refused(screen: Screen) -> None:
 
 def test_sites_of_a_well_must_agree(screen: Screen) -> None:
     sites = changed(screen, 4, sirna=3)
-    well = sites.at[4, "well_id"]
+    well = sites.loc[4, "well_id"]
     expected = f"sites.parquet: well_id {well}: its sites have sirna 0, 3; expected one and the same"
     assert problems_of(sites, screen) == [expected]
 
@@ -98,10 +96,7 @@ def test_unknown_well_type_and_dataset_are_both_named(screen: Screen) -> None:
 def test_a_class_out_of_range_is_named(screen: Screen) -> None:
     sites = screen.sites.copy()
     sites.loc[[2, 3], "sirna"] = 10
-    assert (
-        "sirna 10 of site HUVEC-01_1_B03_1, HUVEC-01_1_B03_2: expected 0 to 9"
-        in problems_of(sites, screen)[0]
-    )
+    assert "sirna 10 of site HUVEC-01_1_B03_1, HUVEC-01_1_B03_2: expected 0 to 9" in problems_of(sites, screen)[0]
 
 
 def test_a_class_of_another_well_type_is_named(screen: Screen) -> None:
@@ -115,10 +110,7 @@ def test_a_test_label_in_the_table_is_refused(screen: Screen) -> None:
     row = int(screen.sites.index[screen.sites["well_id"] == "HUVEC-02_1_B04"][0])
     sites = screen.sites.copy()
     sites.loc[[row, row + 1], "sirna"] = 0
-    assert (
-        "test treatment site HUVEC-02_1_B04_1, HUVEC-02_1_B04_2 carries its label"
-        in problems_of(sites, screen)[0]
-    )
+    assert "test treatment site HUVEC-02_1_B04_1, HUVEC-02_1_B04_2 carries its label" in problems_of(sites, screen)[0]
 
 
 def test_a_train_site_needs_a_label(screen: Screen) -> None:
@@ -154,17 +146,13 @@ def test_image_names_may_hold_any_character(screen: Screen) -> None:
 
 
 def test_one_image_in_two_sites_is_refused(screen: Screen) -> None:
-    sites = changed(screen, 3, images=screen.sites.at[0, "images"])
-    assert any(
-        "belongs to sites HUVEC-01_1_B02_1 and HUVEC-01_1_B03_2" in p for p in problems_of(sites, screen)
-    )
+    sites = changed(screen, 3, images=screen.sites.loc[0, "images"])
+    assert any("belongs to sites HUVEC-01_1_B02_1 and HUVEC-01_1_B03_2" in p for p in problems_of(sites, screen))
 
 
 def test_sites_need_the_same_number_of_images(screen: Screen) -> None:
     sites = changed(screen, 3, images=["one.png"])
-    assert problems_of(sites, screen) == [
-        "sites.parquet: site HUVEC-01_1_B03_2: another number of images than 2"
-    ]
+    assert problems_of(sites, screen) == ["sites.parquet: site HUVEC-01_1_B03_2: another number of images than 2"]
 
 
 def test_a_test_experiment_without_controls_is_named(screen: Screen) -> None:
@@ -196,7 +184,7 @@ def test_tables_survive_the_disk_and_equal_tables_give_equal_bytes(screen: Scree
 
 def read_table_images(screen: Screen, folder: Path) -> object:
     write_table(screen.sites, folder / "sites.parquet")
-    return read_table(folder / "sites.parquet").at[0, "images"]
+    return read_table(folder / "sites.parquet").loc[0, "images"]
 
 
 def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
@@ -219,7 +207,7 @@ def test_digest_follows_every_value_and_no_plate_but_its_own(screen: Screen, tmp
     for column in screen.sites.columns:
         value: object = "z" if rows[column].dtype == "str" else ["z"] if column == "images" else 99
         edited = rows.copy()
-        edited.at[5, column] = value
+        edited[column] = [*rows[column][:5], value, *rows[column][6:]]
         assert rows_digest(edited) != digest, column
 
 
@@ -232,7 +220,7 @@ def test_well_table_has_one_row_per_well(screen: Screen) -> None:
     wells = well_table(screen.sites)
     assert len(wells) == 24 and wells["well_id"].is_unique and wells["well_id"].is_monotonic_increasing
     assert "images" not in wells and "site" not in wells
-    assert wells.set_index("well_id").at["HUVEC-01_2_B05", "sirna"] == 5
+    assert wells.set_index("well_id").loc["HUVEC-01_2_B05", "sirna"] == 5
 
 
 def test_positions_of_384_and_1536_well_plates() -> None:

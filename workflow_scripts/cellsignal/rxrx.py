@@ -84,9 +84,7 @@ def load_site(
             images.append(np.asarray(image))
     sizes = {image.shape for image in images}
     if len(sizes) > 1:
-        raise BadInput(
-            f"{paths[0].parent}: channels of site {site} of {well} differ in size: {sorted(sizes)}"
-        )
+        raise BadInput(f"{paths[0].parent}: channels of site {site} of {well} differ in size: {sorted(sizes)}")
     return np.stack(images, axis=-1)
 
 
@@ -117,12 +115,8 @@ def convert_tensor_to_rgb(
     is brightened to its own maximum, tinted, truncated to integers and summed; the sum is capped at 255.
     """
     if t.ndim != 3 or t.shape[2] != len(channels):
-        raise BadInput(
-            f"image of shape {t.shape}: expected (height, width, {len(channels)}), a layer per channel"
-        )
-    raise_all(
-        [f"channel {c}: no colour; expected one of {sorted(rgb_map)}" for c in channels if c not in rgb_map]
-    )
+        raise BadInput(f"image of shape {t.shape}: expected (height, width, {len(channels)}), a layer per channel")
+    raise_all([f"channel {c}: no colour; expected one of {sorted(rgb_map)}" for c in channels if c not in rgb_map])
     composite = np.zeros((*t.shape[:2], 3), dtype=np.int64)
     for layer, channel in enumerate(channels):
         low, high = (level / 255 for level in rgb_map[channel]["range"])
@@ -147,9 +141,7 @@ def load_site_as_rgb(
     return convert_tensor_to_rgb(image, channels)
 
 
-def combine_metadata(
-    base_path: str | Path = DEFAULT_METADATA_BASE_PATH, include_controls: bool = True
-) -> pd.DataFrame:
+def combine_metadata(base_path: str | Path = DEFAULT_METADATA_BASE_PATH, include_controls: bool = True) -> pd.DataFrame:
     """Kaggle's tables in `base_path` as one, a row per site, indexed by `id_code`; test first.
 
     Columns in order of name: cell_type, dataset, experiment, plate, sirna, site, well and, with controls,

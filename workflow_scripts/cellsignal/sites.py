@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import atomic, sha256_text
@@ -127,9 +127,7 @@ def validate_sites(sites: pd.DataFrame, classes: pd.DataFrame, source: str | Pat
     """Raise `BadInput` with everything that is wrong with a site table. `source` names where it is from."""
     missing = [c for c in COLUMNS if c not in sites.columns]
     if missing:
-        raise BadInput(
-            [f"{source}: column {c} is missing; a site table has {', '.join(COLUMNS)}" for c in missing]
-        )
+        raise BadInput([f"{source}: column {c} is missing; a site table has {', '.join(COLUMNS)}" for c in missing])
     if sites.empty:
         raise BadInput(f"{source}: no sites; expected at least one row")
     problems = _identifier_problems(sites)
@@ -145,12 +143,8 @@ def validate_sites(sites: pd.DataFrame, classes: pd.DataFrame, source: str | Pat
 def _each(rows: pd.DataFrame, key: str, expected: str) -> list[str]:
     """One sentence per distinct value of `key` in the bad `rows`."""
     groups = rows.groupby(key, sort=True, dropna=False)["site_id"].agg(list)
-    lines = [
-        f"{key} {value!r} of site {listed(ids)}: {expected}" for value, ids in groups.iloc[:SHOWN].items()
-    ]
-    return lines + (
-        [f"{len(groups) - SHOWN} more values of {key} with this fault"] if len(groups) > SHOWN else []
-    )
+    lines = [f"{key} {value!r} of site {listed(ids)}: {expected}" for value, ids in groups.iloc[:SHOWN].items()]
+    return lines + ([f"{len(groups) - SHOWN} more values of {key} with this fault"] if len(groups) > SHOWN else [])
 
 
 def _identifier_problems(sites: pd.DataFrame) -> list[str]:
@@ -158,9 +152,7 @@ def _identifier_problems(sites: pd.DataFrame) -> list[str]:
     for key in IDENTIFIERS:
         problems += _each(sites[~sites[key].str.fullmatch(IDENTIFIER)], key, f"expected {IDENTIFIER_RULE}")
     repeated = sites["site_id"].duplicated(keep="first")
-    counts = sites.loc[sites["site_id"].isin(sites.loc[repeated, "site_id"]), "site_id"].value_counts(
-        sort=False
-    )
+    counts = sites.loc[sites["site_id"].isin(sites.loc[repeated, "site_id"]), "site_id"].value_counts(sort=False)
     problems += [f"site {site} has {n} rows; expected one" for site, n in counts.items()]
     if not sites["site_id"].is_monotonic_increasing:
         problems.append("rows are not sorted by site_id")
@@ -171,7 +163,7 @@ def _identifier_problems(sites: pd.DataFrame) -> list[str]:
         groups = sites[[key, *of]].drop_duplicates()
         for value in groups.loc[groups[key].duplicated(), key].unique()[:SHOWN]:
             rows = groups[groups[key] == value]
-            for column in (c for c in of if rows[c].nunique() > 1):
+            for column in (c for c in of if len(set(rows[c])) > 1):
                 found = listed(sorted(rows[column].unique()))
                 problems.append(f"{key} {value}: its sites have {column} {found}; expected one and the same")
     return problems
@@ -192,9 +184,7 @@ def _class_problems(sites: pd.DataFrame, classes: pd.DataFrame) -> list[str]:
     leaked = sites[hidden & (index != -1)]
     if len(leaked):
         ids = listed(list(leaked["site_id"]))
-        problems.append(
-            f"test treatment site {ids} carries its label; expected -1, and labels in the answers only"
-        )
+        problems.append(f"test treatment site {ids} carries its label; expected -1, and labels in the answers only")
     unknown = sites[~hidden & (index == -1)]
     problems += _each(unknown, "sirna", "expected a class: only test treatment wells may be without one")
     type_of = classes.set_index("sirna")["well_type"].reindex(range(n)).to_numpy()
@@ -210,7 +200,7 @@ def _class_problems(sites: pd.DataFrame, classes: pd.DataFrame) -> list[str]:
 def _image_problems(sites: pd.DataFrame) -> list[str]:
     problems = []
     counts = sites["images"].map(len)
-    if counts.nunique() > 1 or counts.iloc[0] == 0:
+    if len(set(counts)) > 1 or counts.iloc[0] == 0:
         usual = counts[counts > 0].mode()
         expected = int(usual.iloc[0]) if len(usual) else "at least one"
         bad = sites["site_id"][counts != expected]

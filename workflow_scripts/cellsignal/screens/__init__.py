@@ -45,9 +45,7 @@ def read_screen(settings: ScreenSettings, root: Path) -> Screen:
     Raises `BadInput` with every problem of the tables.
     """
     screen = READ[settings.kind](settings, Path(root))
-    validate_sites(
-        screen.sites, screen.classes, " + ".join(str(f) for f in metadata_files(settings, root)[:4])
-    )
+    validate_sites(screen.sites, screen.classes, " + ".join(str(f) for f in metadata_files(settings, root)[:4]))
     return screen
 
 
@@ -61,9 +59,7 @@ def planned_sites(settings: ScreenSettings, root: Path) -> Screen:
     return screen
 
 
-def missing_images(
-    sites: pd.DataFrame, root: Path, listing: Mapping[str, Set[str]] | None = None
-) -> pd.DataFrame:
+def missing_images(sites: pd.DataFrame, root: Path, listing: Mapping[str, Set[str]] | None = None) -> pd.DataFrame:
     """The images of `sites` that are not below `root`: site_id, plate_id, image, problem.
 
     One directory listing per folder, because a `stat` per file takes hours on a network file system.
@@ -78,9 +74,7 @@ def missing_images(
                 names[folder] = None if listing is not None else _names_in(Path(root) / folder)
             content = names[folder]
             if content is None or name not in content:
-                found.append(
-                    (site_id, plate_id, image, "no such folder" if content is None else "no such file")
-                )
+                found.append((site_id, plate_id, image, "no such folder" if content is None else "no such file"))
     return pd.DataFrame(found, columns=["site_id", "plate_id", "image", "problem"], dtype=str)
 
 

@@ -25,9 +25,7 @@ def mixed_types(rows: Rows, key: str) -> list[str]:
     return faults(rows, bad, key, "a label to have one well_type, as in its other rows", shown)
 
 
-def numbered_classes(
-    rows: Rows, key: str, names: str | None = None
-) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+def numbered_classes(rows: Rows, key: str, names: str | None = None) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """Classes whose numbers (column `key`; empty: unknown) are the class indices.
 
     RxRx1 numbers treatments first (0–1107), then positive controls (1108–1137), then the one
@@ -40,9 +38,7 @@ def numbered_classes(
     problems = faults(rows, (labels != "") & ~labels.str.fullmatch("[0-9]{1,9}"), key, "a class number")
     usable = labels.str.fullmatch("[0-9]{1,9}")
     index = labels.where(usable, "-1").to_numpy(dtype=np.int64)
-    problems += mixed_types(
-        Rows(rows.table.assign(**{key: labels.where(usable, "")}), rows.file, rows.line), key
-    )
+    problems += mixed_types(Rows(rows.table.assign(**{key: labels.where(usable, "")}), rows.file, rows.line), key)
 
     usual = usual_type(labels.where(usable, ""), well_type)
     number = pd.Series(index, index=labels.index)

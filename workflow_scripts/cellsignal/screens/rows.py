@@ -49,9 +49,7 @@ def read_rows(path: Path, required: Sequence[str], problems: list[str]) -> Rows 
         return None
     missing = [c for c in required if c not in header]
     repeated = sorted({c for c in header if header.count(c) > 1})
-    problems += [
-        f"{path}: column {c} is missing; found {listed(header, 20) or 'an empty file'}" for c in missing
-    ]
+    problems += [f"{path}: column {c} is missing; found {listed(header, 20) or 'an empty file'}" for c in missing]
     problems += [f"{path}: column {c} occurs more than once; expected once" for c in repeated]
     if missing or repeated:
         return None
@@ -87,9 +85,7 @@ def faults(
     for place, lines in groups.iloc[:SHOWN].items():
         file, value = cast(tuple[str, str], place)
         where = f"line {lines[0]}" if len(lines) == 1 else f"lines {listed(lines)}"
-        sentences.append(
-            f"{file} {where}: {key} is {value if shown is not None else repr(value)}; expected {expected}"
-        )
+        sentences.append(f"{file} {where}: {key} is {value if shown is not None else repr(value)}; expected {expected}")
     if len(groups) > SHOWN:
         sentences.append(f"{len(groups) - SHOWN} more values of {key} with this fault")
     return sentences

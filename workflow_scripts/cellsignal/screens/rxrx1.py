@@ -55,9 +55,7 @@ def screen_of(rows: Rows, settings: ScreenSettings) -> Screen:
     classes, index, problems = numbered_classes(rows, "sirna_id", names="sirna")
     hidden = ((table["dataset"] == "test") & (table["well_type"] == "treatment")).to_numpy()
     unknown = (table["sirna_id"] == "").to_numpy() & ~hidden
-    problems += checks.faults(
-        rows, unknown, "sirna_id", "a class number (only test treatment wells may lack it)"
-    )
+    problems += checks.faults(rows, unknown, "sirna_id", "a class number (only test treatment wells may lack it)")
     problems += checks.bad_identifiers(rows, ["experiment", "plate", "cell_type"])
     problems += checks.bad_wells(rows, "well", settings.plate_rows, settings.plate_columns)
     problems += checks.bad_numbers(rows, "site")

@@ -59,9 +59,7 @@ def read(settings: ScreenSettings, root: Path) -> Screen:
         "a class (only test treatment wells may be without one)",
     )
     problems += checks.bad_identifiers(rows, ["experiment", "plate", "plate_id", "well", "cell_type"])
-    problems += checks.bad_choices(rows, "dataset", DATASETS) + checks.bad_choices(
-        rows, "well_type", WELL_TYPES
-    )
+    problems += checks.bad_choices(rows, "dataset", DATASETS) + checks.bad_choices(rows, "well_type", WELL_TYPES)
     problems += checks.bad_numbers(rows, "site")
     well_id = table["plate_id"] + "_" + table["well"]
     problems += checks.repeats(rows, "site_id", well_id + "_" + table["site"])
