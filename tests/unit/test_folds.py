@@ -25,7 +25,9 @@ def screen_table(experiments: dict[str, int], classes: int = 16, test: tuple[str
             order = random.permutation(classes).reshape(2, -1)
             for plate in (1, 2):
                 for i, sirna in enumerate(order[plate - 1]):
-                    rows.append((experiment, f"{experiment}_{plate}", i // 6 + 1, i % 6 + 1, cell_type, int(sirna)))
+                    rows.append(
+                        (experiment, f"{experiment}_{plate}", i // 6 + 1, i % 6 + 1, cell_type, int(sirna))
+                    )
     table = pd.DataFrame(rows, columns=["experiment", "plate_id", "row", "column", "cell_type", "sirna"])
     table["dataset"] = np.where(table["experiment"].isin(test), "test", "train")
     table["well_type"] = "treatment"
@@ -153,7 +155,12 @@ def test_a_class_on_few_plates_is_spread_over_folds() -> None:
     rows += [(f"P{p}", c) for c in range(2, 8) for p in random.choice(12, 3, replace=False) for _ in range(3)]
     sites = pd.DataFrame(rows, columns=["plate_id", "sirna"])
     sites = sites.assign(
-        experiment=sites["plate_id"], dataset="train", row=-1, column=-1, cell_type="cells", well_type="treatment"
+        experiment=sites["plate_id"],
+        dataset="train",
+        row=-1,
+        column=-1,
+        cell_type="cells",
+        well_type="treatment",
     )
     sites["site_id"] = [str(i) for i in range(len(sites))]
     for seed in range(10):

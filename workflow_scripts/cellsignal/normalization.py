@@ -48,7 +48,10 @@ def statistics(stores: Sequence[str | Path], sites: pd.DataFrame, scheme: Scheme
     problems, channels = [], 0
     for path in stores:
         store = PlateStore(path)
-        problems += [f"{path}: site {s} is not in the site table" for s in store.site_id[~np.isin(store.site_id, known)]]
+        problems += [
+            f"{path}: site {s} is not in the site table"
+            for s in store.site_id[~np.isin(store.site_id, known)]
+        ]
         channels = channels or store.sums.shape[1]
         if store.sums.shape[1] != channels:
             problems.append(f"{path}: {store.sums.shape[1]} channels; expected {channels} as in {stores[0]}")

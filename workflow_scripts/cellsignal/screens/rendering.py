@@ -5,6 +5,7 @@ Lengths scale with the cells, and the cells with the image, so that a site looks
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 Image = NDArray[np.float32]
+Vector = NDArray[np.float64]
 
+CHANNELS = 6
 TRAITS = (
     "count",
     "size",
@@ -29,12 +32,13 @@ TRAITS = (
 )
 """Dimensions of a phenotype, in the order of its vector."""
 
-TRAIT_EFFECT = np.array([0.30, 0.15, 0.15, 0.30, 0.22, 0.22, 0.22, 0.22, 0.22, 0.22, 0.40, 0.50])
+TRAIT_EFFECT = np.array([0.45, 0.22, 0.22, 0.45, 0.33, 0.33, 0.33, 0.33, 0.33, 0.33, 0.60, 0.75])
 """Change of the logarithm of each trait per unit of its phenotype dimension."""
 
 COVERAGE = 0.55  # share of the image that cells of unit size and number would cover, were there no overlap
 BACKGROUND = np.array([0.45, 0.28, 0.38, 0.34, 0.40, 0.60])
-"""Share of a channel's mean light that is not from cells: gives RxRx1's median std / mean, 1.4 0.8 0.55 0.8 1.0 0.55."""
+"""Share of a channel's mean light that is not from cells; gives RxRx1's median std / mean:
+1.4 0.8 0.55 0.8 1.0 0.55."""
 UNIT_LIGHT = np.array([0.100, 0.287, 0.487, 0.252, 0.220, 0.212])
 """Mean over the image of each channel of undisturbed cells as drawn, before background (measured)."""
 
@@ -49,8 +53,8 @@ class Morphology:
         elongation: long over short axis of the cell body.
         texture: length scale of chromatin, filaments and mitochondria.
         puncta: number of Golgi spots.
-        light: six factors, one per channel.
         blur: width of the optics' blur.
+        stain, background: (6,) light of the cells, and the rest.
     """
 
     count: float
@@ -59,18 +63,20 @@ class Morphology:
     elongation: float
     texture: float
     puncta: float
-    light: NDArray[np.float64]
     blur: float
+    stain: Vector
+    background: Vector
 
 
-def morphology(log_traits: NDArray[np.float64], blur: float = 1.0) -> Morphology:
-    """The morphology that belongs to 12 log traits (in the order of `TRAITS`)."""
-    traits = np.exp(log_traits)
-    count, size, nucleus_size, elongation = traits[:4]
-    return Morphology(count, size, nucleus_size, elongation, traits[10], traits[11], traits[4:10], blur)
+def morphology(log_traits: Vector, blur: float, stain: Vector, background: Vector) -> Morphology:
+    """The morphology that belongs to 12 log traits (in the order of `TRAITS`), under a plate's effects."""
+    count, size, nucleus_size, elongation, *light, texture, puncta = np.exp(log_traits)
+    return Morphology(
+        count, size, nucleus_size, elongation, texture, puncta, blur, stain * np.array(light), background
+    )
 
 
-def _centres(random: Generator, count: int, low: float, high: float, distance: float) -> NDArray[np.float64]:
+def _centres(random: Generator, count: int, low: float, high: float, distance: float) -> Vector:
     """Positions (count, 2) in pixels, pushed apart where closer than `distance`: cells seldom overlap."""
     centres = random.uniform(low, high, (count, 2))
     for _ in range(4):
@@ -100,7 +106,7 @@ def _noise(random: Generator, size: int, length: float) -> NDArray[np.float32]:
     return field / (field.std() + np.float32(1e-6))
 
 
-def _spots(size: int, places: NDArray[np.float64], brightness: NDArray[np.float64], width: float) -> Image:
+def _spots(size: int, places: Vector, brightness: Vector, width: float) -> Image:
     """Gaussian spots of unit volume × `brightness` at `places` (spots, 2: y, x); outside ones are dropped."""
     at = np.floor(places).astype(int)
     inside = ((at >= 0) & (at < size)).all(1)
@@ -165,11 +171,10 @@ def draw_site(random: Generator, size: int, cells: float, shape: Morphology) -> 
     site[4] = total(4, near) * np.clip(0.4 + 1.3 * network, 0.05, None)
     site[5] = total(5, 0.25 * body)
 
-    def scattered(
-        number: NDArray[np.int64], mean_radius: NDArray, spread: NDArray
-    ) -> tuple[NDArray, NDArray]:
+    def scattered(number: NDArray[np.int64], centre: Vector, spread: Vector) -> tuple[Any, Any]:
+        """Owner and position of each of a cell's spots, around `centre` (cells, 2) relative to the cell."""
         owner = np.repeat(np.arange(count), number)
-        offset = random.normal(0, 1, (len(owner), 2)) * spread[owner, None] + mean_radius[owner]
+        offset = random.normal(0, 1, (len(owner), 2)) * spread[owner, None] + centre[owner]
         return owner, np.stack([y0, x0], 1)[owner] + offset
 
     owner, places = scattered(random.integers(2, 5, count), np.zeros((count, 2)), 0.4 * nucleus)
@@ -180,8 +185,8 @@ def draw_site(random: Generator, size: int, cells: float, shape: Morphology) -> 
     owner, places = scattered(random.poisson(7 * shape.puncta, count), beside, 0.16 * cell)
     site[5] += _spots(size, places, light[5][owner] * 0.06 * unit**2, spot)
 
-    share = BACKGROUND[:, None, None]
-    site = share + (1 - share) * site * (shape.light / UNIT_LIGHT)[:, None, None]
+    site *= ((1 - BACKGROUND) * shape.stain / UNIT_LIGHT)[:, None, None]
+    site += (BACKGROUND * shape.background)[:, None, None]
     return gaussian_filter(
         site.astype(np.float32), (0, *2 * [0.09 * unit * shape.blur]), mode="nearest", truncate=3.0
     )

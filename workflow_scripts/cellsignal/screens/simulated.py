@@ -3,12 +3,8 @@
 Every random draw comes from a generator keyed by the seed and names (experiment, plate, well, class),
 so a plate can be made alone, and does not change with the number of experiments. (Whether an experiment
 is train or test does matter to its plates' rotation.)
-
-Layout rules and effect sizes: the published RxRx1 metadata and plate statistics
-(https://www.rxrx.ai/rxrx1).
 """
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -16,77 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 from PIL import Image
 
 from cellsignal.config.screen import ScreenSettings, SimulatedSettings
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import atomic
-from cellsignal.screens.rendering import TRAIT_EFFECT, TRAITS, draw_site, morphology
+from cellsignal.screens.batch_effects import PlateEffects, cell_type_of, named_random, plate_effects
+from cellsignal.screens.rendering import CHANNELS, TRAIT_EFFECT, TRAITS, draw_site, morphology
 
 PLATES = 4  # per experiment; also the number of plate groups
 SITES = 2  # per well
-CHANNELS = 6
-NEGATIVE_CONTROL_WELL = "B02"
+SITE_GAIN_SD = 0.03  # of log gain, between the sites of a well; chosen
+NO_SIRNA = "EMPTY"
 ROWS = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *(f"A{letter}" for letter in "ABCDEF")]
 METADATA_COLUMNS = [
     "site_id", "well_id", "cell_type", "dataset", "experiment", "plate", "well", "site", "well_type", "sirna",
     "sirna_id",
 ]  # fmt: skip
-
-CELL_TYPE_LIGHT = {
-    "HEPG2": [7.1, 14.7, 10.6, 11.1, 7.1, 9.3],
-    "HUVEC": [4.2, 15.3, 7.0, 8.2, 2.7, 6.1],
-    "RPE": [2.6, 12.4, 12.4, 7.0, 4.1, 8.6],
-    "U2OS": [8.2, 15.7, 11.9, 10.5, 5.1, 13.9],
-}
-"""Geometric mean intensity of RxRx1's channels by cell type, grey levels."""
-
-CELL_TYPE_TRAITS = {
-    "HEPG2": [0.25, -0.15, 0.05, 0.05, 0.15],
-    "HUVEC": [0.0, 0.0, 0.0, 0.50, 0.0],
-    "RPE": [0.05, 0.0, 0.08, 0.20, -0.15],
-    "U2OS": [-0.20, 0.12, 0.0, 0.35, 0.10],
-}
-"""Log count, size, nucleus size, elongation and texture of the cell types; chosen, not measured."""
-
-EXPERIMENT_SD = np.array([0.48, 0.35, 0.34, 0.44, 0.60, 0.45])
-"""Standard deviation of an experiment's log intensity within its cell type (RxRx1)."""
-EXPERIMENT_CORRELATION = np.array(
-    [
-        [1.00, 0.44, 0.73, 0.76, 0.62, 0.64],
-        [0.44, 1.00, 0.57, 0.82, 0.61, 0.40],
-        [0.73, 0.57, 1.00, 0.83, 0.63, 0.92],
-        [0.76, 0.82, 0.83, 1.00, 0.59, 0.71],
-        [0.62, 0.61, 0.63, 0.59, 1.00, 0.44],
-        [0.64, 0.40, 0.92, 0.71, 0.44, 1.00],
-    ]
-)
-PLATE_SD = np.array([0.12, 0.10, 0.10, 0.05, 0.08, 0.06])
-"""Standard deviation of a plate's log intensity within its experiment (RxRx1)."""
-PLATE_CORRELATION = np.array(
-    [
-        [1.00, 0.58, 0.70, 0.49, 0.14, 0.69],
-        [0.58, 1.00, 0.34, 0.57, 0.44, 0.59],
-        [0.70, 0.34, 1.00, 0.29, 0.06, 0.87],
-        [0.49, 0.57, 0.29, 1.00, 0.28, 0.53],
-        [0.14, 0.44, 0.06, 0.28, 1.00, 0.23],
-        [0.69, 0.59, 0.87, 0.53, 0.23, 1.00],
-    ]
-)
-
-# What the published statistics do not show; chosen. Standard deviations of logarithms.
-EXPERIMENT_COUNT_SD, EXPERIMENT_SIZE_SD, EXPERIMENT_BLUR_SD = 0.15, 0.04, 0.12
-PLATE_COUNT_SD, PLATE_BLUR_SD = 0.05, 0.06
-ILLUMINATION_SD = 0.10  # of the slope across half an image, per plate and channel
-SITE_GAIN_SD = 0.03  # between the sites of a well
-
-
-def _random(seed: int, *names: object) -> Generator:
-    """The generator that belongs to `names`, and to nothing else."""
-    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
-    return Generator(PCG64(SeedSequence([seed, *np.frombuffer(digest, "<u4").tolist()])))
 
 
 @dataclass(frozen=True)
@@ -120,9 +63,9 @@ def _settings(screen: ScreenSettings) -> SimulatedSettings:
     needed = -(-simulated.sirnas // PLATES) + simulated.positive_controls + 1
     if needed > interior:
         problems.append(
-            f"screen.plate_rows, screen.plate_columns: a {screen.plate_rows} × {screen.plate_columns} plate has "
-            f"{interior} wells inside its border; expected at least {needed} (a quarter of the siRNAs, the positive "
-            "controls and one negative control)"
+            f"screen.plate_rows, screen.plate_columns: a {screen.plate_rows} × {screen.plate_columns} plate "
+            f"has {interior} wells inside its border; expected at least {needed} (a quarter of the siRNAs, "
+            "the positive controls and one negative control)"
         )
     for cell_type, counts in simulated.cell_types.items():
         if min(counts) < 0 or sum(counts) == 0:
@@ -152,7 +95,7 @@ def plate_ids(screen: ScreenSettings) -> list[str]:
 
 def _rotation(seed: int, experiment: _Experiment) -> int:
     """Which cyclic rotation of the groups an experiment uses: train 0–2, every other of test 3."""
-    first = int(_random(seed, "rotation", experiment.cell_type).integers(3))
+    first = int(named_random(seed, "rotation", experiment.cell_type).integers(3))
     if experiment.dataset == "test" and experiment.number % 2 == 0:
         return 3
     return (first + experiment.number) % 3
@@ -163,34 +106,31 @@ def _plate_layout(
 ) -> pd.DataFrame:
     """The metadata rows of one plate, in plate order."""
     seed, per_plate = simulated.seed, simulated.sirnas // PLATES
-    groups = _random(seed, "groups").permutation(simulated.sirnas).reshape(PLATES, per_plate)
+    groups = named_random(seed, "groups").permutation(simulated.sirnas).reshape(PLATES, per_plate)
     group = (plate - 1 + _rotation(seed, experiment)) % PLATES
     classes = np.concatenate([groups[group], simulated.sirnas + np.arange(simulated.positive_controls)])
     # As in RxRx1, a few experiments share one layout: the fifth of train repeats the fourth, plates shifted.
     twin = experiment.dataset == "train" and experiment.number == 5
     name = f"{experiment.cell_type}-04" if twin else experiment.name
-    classes = _random(seed, "wells", name, group).permutation(classes)
     negative = simulated.sirnas + simulated.positive_controls
+    classes = np.array([negative, *named_random(seed, "wells", name, group).permutation(classes)])
     # B02, the first interior well, holds the negative control; wells left over at the end are empty.
     columns = screen.plate_columns - 2
-    wells = [f"{ROWS[1 + i // columns]}{2 + i % columns:02d}" for i in range(len(classes) + 1)]
-    rows = []
-    for well, sirna in zip(wells, [negative, *classes.tolist()], strict=True):
-        well_type = (
-            "treatment"
-            if sirna < simulated.sirnas
-            else "negative_control"
-            if sirna == negative
-            else "positive_control"
-        )
-        treated = "EMPTY" if sirna == negative else f"sim{sirna:04d}"
-        well_id = f"{experiment.name}_{plate}_{well}"
-        for site in range(1, SITES + 1):
-            rows.append(
-                (f"{well_id}_{site}", well_id, experiment.cell_type, experiment.dataset, experiment.name, plate, well,
-                 site, well_type, treated, sirna)
-            )  # fmt: skip
-    return pd.DataFrame(rows, columns=METADATA_COLUMNS)
+    wells = [f"{ROWS[1 + i // columns]}{2 + i % columns:02d}" for i in range(len(classes))]
+    rows = pd.DataFrame({"well": wells, "sirna_id": classes}).loc[np.repeat(np.arange(len(wells)), SITES)]
+    rows["site"] = np.tile(np.arange(1, SITES + 1), len(wells))
+    rows["well_id"] = f"{experiment.name}_{plate}_" + rows["well"]
+    rows["site_id"] = rows["well_id"] + "_" + rows["site"].astype(str)
+    rows["well_type"] = np.select(
+        [rows["sirna_id"] < simulated.sirnas, rows["sirna_id"] < negative],
+        ["treatment", "positive_control"],
+        "negative_control",
+    )
+    rows["sirna"] = [NO_SIRNA if sirna == negative else f"sim{sirna:04d}" for sirna in rows["sirna_id"]]
+    rows = rows.assign(
+        cell_type=experiment.cell_type, dataset=experiment.dataset, experiment=experiment.name, plate=plate
+    )
+    return rows[METADATA_COLUMNS].reset_index(drop=True)
 
 
 def layout(screen: ScreenSettings) -> pd.DataFrame:
@@ -220,83 +160,31 @@ def phenotype(simulated: SimulatedSettings, sirna: int, cell_type: str) -> NDArr
         return np.zeros(len(TRAITS))
     control = sirna >= simulated.sirnas
     name = ("positive_control", sirna - simulated.sirnas) if control else ("treatment", sirna)
-    common = _random(simulated.seed, "phenotype", *name).standard_normal(len(TRAITS))
-    specific = _random(simulated.seed, "phenotype", *name, cell_type).standard_normal(len(TRAITS))
+    common = named_random(simulated.seed, "phenotype", *name).standard_normal(len(TRAITS))
+    specific = named_random(simulated.seed, "phenotype", *name, cell_type).standard_normal(len(TRAITS))
     share = simulated.cell_type_specific
     return simulated.phenotype_scale * (np.sqrt(1 - share) * common + np.sqrt(share) * specific)
 
 
-def _cell_type(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log mean light (6,) and log traits (12,) of a cell type; one unknown to RxRx1 draws its own, by name."""
-    random = _random(0, "cell type", name)
-    light = CELL_TYPE_LIGHT.get(name, np.exp(random.uniform(np.log(4), np.log(14), CHANNELS)))
-    shape = CELL_TYPE_TRAITS.get(
-        name, random.uniform([-0.2, -0.1, -0.05, 0.05, -0.15], [0.2, 0.1, 0.1, 0.5, 0.15])
-    )
-    traits = np.zeros(len(TRAITS))
-    traits[[TRAITS.index(t) for t in ("count", "size", "nucleus_size", "elongation", "texture")]] = shape
-    return np.log(light), traits
-
-
-@dataclass(frozen=True)
-class _PlateEffects:
-    light: NDArray[np.float64]  # (6,) log gain
-    traits: NDArray[np.float64]  # (12,) log
-    blur: float  # log
-    illumination: NDArray[np.float64]  # (6, height, width) gain, mean about 1
-
-
-def _correlated(
-    random: Generator, sd: NDArray[np.float64], correlation: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return sd * (np.linalg.cholesky(correlation) @ random.standard_normal(len(sd)))
-
-
-def _plate_effects(simulated: SimulatedSettings, experiment: str, plate: int, size: int) -> _PlateEffects:
-    """What the experiment and the plate do to all their sites alike."""
-    batch, own = (
-        _random(simulated.seed, "experiment", experiment),
-        _random(simulated.seed, "plate", experiment, plate),
-    )
-    light = _correlated(batch, EXPERIMENT_SD, EXPERIMENT_CORRELATION) + _correlated(
-        own, PLATE_SD, PLATE_CORRELATION
-    )
-    traits = np.zeros(len(TRAITS))
-    count, area, blur = batch.normal(0, [EXPERIMENT_COUNT_SD, EXPERIMENT_SIZE_SD, EXPERIMENT_BLUR_SD])
-    traits[TRAITS.index("count")] = count + own.normal(0, PLATE_COUNT_SD)
-    traits[TRAITS.index("size")] = area
-    blur += own.normal(0, PLATE_BLUR_SD)
-    slope = own.normal(0, ILLUMINATION_SD, (2, CHANNELS, 1, 1))
-    fall = np.abs(own.normal(0, ILLUMINATION_SD, (CHANNELS, 1, 1)))  # darker corners
-    axis = (np.arange(size) + 0.5) / size * 2 - 1
-    y, x = axis[:, None], axis[None, :]
-    scale = simulated.batch_effect
-    shade = 1 + scale * (slope[0] * y + slope[1] * x - fall * (y**2 + x**2 - 2 / 3))
-    return _PlateEffects(scale * light, scale * traits, scale * blur, np.clip(shade, 0.2, None))
-
-
 def _well_sites(
-    screen: ScreenSettings, simulated: SimulatedSettings, row: pd.Series, effects: _PlateEffects
+    screen: ScreenSettings, simulated: SimulatedSettings, row: pd.Series, effects: PlateEffects
 ) -> list[NDArray[np.uint8]]:
     """The sites of one well, each (6, height, width)."""
-    cell_light, cell_traits = _cell_type(row["cell_type"])
-    traits = (
-        cell_traits
-        + effects.traits
-        + TRAIT_EFFECT * phenotype(simulated, int(row["sirna_id"]), row["cell_type"])
+    cell_type = cell_type_of(row["cell_type"])
+    response = TRAIT_EFFECT * phenotype(simulated, int(row["sirna_id"]), row["cell_type"])
+    random = named_random(simulated.seed, "well", row["well_id"])
+    stain = effects.stain + random.normal(0, simulated.well_gain_sd, CHANNELS)
+    shape = morphology(
+        cell_type.traits + effects.traits + response,
+        np.exp(effects.blur),
+        np.exp(stain),
+        np.exp(effects.background),
     )
-    random = _random(simulated.seed, "well", row["well_id"])
-    well_light = cell_light + effects.light + random.normal(0, simulated.well_gain_sd, CHANNELS)
     sites = []
     for _ in range(SITES):
-        gain = np.exp(well_light + random.normal(0, SITE_GAIN_SD, CHANNELS))[:, None, None]
-        shape = morphology(traits, blur=float(np.exp(effects.blur)))
-        light = (
-            draw_site(random, screen.image_size, simulated.cells_per_site, shape)
-            * gain
-            * effects.illumination
-        )
-        photons = random.poisson(light * simulated.photons)
+        gain = np.exp(cell_type.light + random.normal(0, SITE_GAIN_SD, CHANNELS))[:, None, None]
+        drawn = draw_site(random, screen.image_size, simulated.cells_per_site, shape)
+        photons = random.poisson(drawn * gain * effects.illumination * simulated.photons)
         sites.append(np.clip(np.rint(photons / simulated.photons), 0, 255).astype(np.uint8))
     return sites
 
@@ -306,9 +194,8 @@ def _find_plate(simulated: SimulatedSettings, plate_id: str) -> tuple[_Experimen
         for plate in range(1, PLATES + 1):
             if plate_id == f"{experiment.name}_{plate}":
                 return experiment, plate
-    raise BadInput(
-        f"plate {plate_id}: not in the simulated screen; expected one such as {_experiments(simulated)[0].name}_1"
-    )
+    first = _experiments(simulated)[0].name
+    raise BadInput(f"plate {plate_id}: not in the simulated screen; expected one such as {first}_1")
 
 
 def simulate_plate(screen: ScreenSettings, plate_id: str, root: Path) -> None:
@@ -323,7 +210,7 @@ def simulate_plate(screen: ScreenSettings, plate_id: str, root: Path) -> None:
     simulated = _settings(screen)
     experiment, plate = _find_plate(simulated, plate_id)
     rows = _plate_layout(screen, simulated, experiment, plate)
-    effects = _plate_effects(simulated, experiment.name, plate, screen.image_size)
+    effects = plate_effects(simulated.seed, experiment.name, plate, screen.image_size, simulated.batch_effect)
     folder = Path(root) / "images" / experiment.name / f"Plate{plate}"
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
