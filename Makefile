@@ -18,7 +18,7 @@ export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/da
 	touch $@
 
 demo: .venv/installed
-	$(SNAKEMAKE) --profile profiles/local --configfile recipes/demo.yaml all
+	$(SNAKEMAKE) all --profile profiles/local --configfile recipes/demo.yaml
 	@$(MAKE) --no-print-directory $(DEMO)/report.html
 	@echo
 	@echo "Submission: $(DEMO)/submission.csv"
@@ -27,7 +27,7 @@ demo: .venv/installed
 	@grep -h '"passed"' $(DEMO)/audit.json | sed 's/[ ",]//g; s/^/            /'
 
 $(DEMO)/report.html: $(DEMO)/audit.json
-	$(SNAKEMAKE) --profile profiles/local --configfile recipes/demo.yaml --report $@ all
+	$(SNAKEMAKE) --profile profiles/local --report $@ --configfile recipes/demo.yaml
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests

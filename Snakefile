@@ -2,7 +2,7 @@
 #
 #   make demo                                     a simulated screen, end to end
 #   snakemake --profile slurm all                 config.yaml (DeepNoise on RxRx1) on a cluster
-#   snakemake --profile local --configfile recipes/R.yaml all
+#   snakemake all --profile profiles/local --configfile recipes/R.yaml
 
 
 configfile: "config.yaml"

@@ -27,7 +27,7 @@ rule audit_verdict:
         mem_mb=4000,
         runtime=240,
     script:
-        script("audit")
+        "../workflow_scripts/audit.py"
 
 
 rule audit:
@@ -42,4 +42,4 @@ rule audit:
         runtime=240,
     localrule: True
     script:
-        script("audit")
+        "../workflow_scripts/audit.py"

@@ -49,11 +49,6 @@ def receipt(path):
     return f"{path}.receipt.json"
 
 
-def script(name):
-    """The script of a rule, relative to the rule files."""
-    return f"../workflow_scripts/{name}.py"
-
-
 def settings(*sections):
     """The named sections of the configuration, as a stage file holds them.
 
@@ -62,15 +57,14 @@ def settings(*sections):
     return {name: CONFIG.model_dump(mode="json", exclude={"screen": {"root"}})[name] for name in sections}
 
 
-def stage(place, rule, values, unit=None, script=None):
+def stage(place, rule, values, unit=None):
     """Write the stage file of a rule (of one unit of it) if its content changed; return its path.
 
-    `place` is `screen` or `recipe`, `values` the settings that the rule may read, `script` the script's
-    name where it is not the rule's own.
+    `place` is `screen` or `recipe`, `values` the settings that the rule may read.
     """
     path = place(f"stages/{rule}{f'/{unit}' if unit else ''}.json")
     if PLANNING:
-        write_stage(path, rule, values, code_digests(SCRIPTS / f"{script or rule}.py", SCRIPTS))
+        write_stage(path, rule, values, code_digests(SCRIPTS / f"{rule}.py", SCRIPTS))
     return path
 
 

@@ -30,7 +30,7 @@ if SIMULATED:
             mem_mb=1000,
             runtime=30,
         script:
-            script("simulate_plate")
+            "../workflow_scripts/simulate_plate.py"
 
 
 rule index_sites:
@@ -65,7 +65,7 @@ rule index_sites:
         mem_mb=4000,
         runtime=60,
     script:
-        script("index_sites")
+        "../workflow_scripts/index_sites.py"
 
 
 for name, plate in SUMMARY.plates.items():
@@ -102,7 +102,7 @@ rule pack_plate:
         mem_mb=2000,
         runtime=120,
     script:
-        script("pack_plate")
+        "../workflow_scripts/pack_plate.py"
 
 
 rule normalization:
@@ -125,7 +125,7 @@ rule normalization:
         mem_mb=8000,
         runtime=60,
     script:
-        script("normalization")
+        "../workflow_scripts/normalization.py"
 
 
 rule assign_folds:
@@ -148,4 +148,4 @@ rule assign_folds:
         mem_mb=2000,
         runtime=10,
     script:
-        script("assign_folds")
+        "../workflow_scripts/assign_folds.py"

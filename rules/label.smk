@@ -46,7 +46,7 @@ rule ensemble_teachers:
         mem_mb=8000,
         runtime=60,
     script:
-        script("ensemble_teachers")
+        "../workflow_scripts/ensemble_teachers.py"
 
 
 rule pseudo_labels:
@@ -70,4 +70,4 @@ rule pseudo_labels:
         mem_mb=8000,
         runtime=60,
     script:
-        script("pseudo_labels")
+        "../workflow_scripts/pseudo_labels.py"

@@ -72,7 +72,7 @@ rule site_images:
         mem_mb=2000,
         runtime=10,
     script:
-        script("site_images")
+        "../workflow_scripts/site_images.py"
 
 
 rule normalization_effect:
@@ -95,7 +95,7 @@ rule normalization_effect:
         mem_mb=2000,
         runtime=10,
     script:
-        script("normalization_effect")
+        "../workflow_scripts/normalization_effect.py"
 
 
 rule training_curves:
@@ -117,7 +117,7 @@ rule training_curves:
         mem_mb=2000,
         runtime=10,
     script:
-        script("training_curves")
+        "../workflow_scripts/training_curves.py"
 
 
 rule score_ladder:
@@ -139,7 +139,7 @@ rule score_ladder:
         mem_mb=2000,
         runtime=10,
     script:
-        script("score_ladder")
+        "../workflow_scripts/score_ladder.py"
 
 
 rule accuracy_breakdown:
@@ -161,7 +161,7 @@ rule accuracy_breakdown:
         mem_mb=2000,
         runtime=10,
     script:
-        script("accuracy_breakdown")
+        "../workflow_scripts/accuracy_breakdown.py"
 
 
 rule confusion:
@@ -184,7 +184,7 @@ rule confusion:
         mem_mb=2000,
         runtime=10,
     script:
-        script("confusion")
+        "../workflow_scripts/confusion.py"
 
 
 rule plate_map:
@@ -207,7 +207,7 @@ rule plate_map:
         mem_mb=2000,
         runtime=10,
     script:
-        script("plate_map")
+        "../workflow_scripts/plate_map.py"
 
 
 rule embed_tsne:
@@ -231,7 +231,7 @@ rule embed_tsne:
         mem_mb=4000,
         runtime=10,
     script:
-        script("embed_tsne")
+        "../workflow_scripts/embed_tsne.py"
 
 
 rule grad_cam:
@@ -266,7 +266,7 @@ rule grad_cam:
         mem_mb=8000,
         runtime=60,
     script:
-        script("grad_cam")
+        "../workflow_scripts/grad_cam.py"
 
 
 FIGURES = [

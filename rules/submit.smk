@@ -3,6 +3,8 @@
 # Requires: the ensemble of the last round (label.smk); answers where they are known (data.smk).
 # Makes:    results/{screen}/{recipe}/ assignment.parquet submission.csv scores.json wells.parquet
 
+# Classes by name where the screen's own tables name them, by number as RxRx1's do.
+BY_NAME = CONFIG.screen.kind in ("kaggle", "table")
 ENSEMBLES = expand(recipe("ensembles/{ensemble}.h5"), ensemble=ENSEMBLE_NAMES)
 
 
@@ -28,15 +30,16 @@ rule balance_plates:
         mem_mb=8000,
         runtime=60,
     script:
-        script("balance_plates")
+        "../workflow_scripts/balance_plates.py"
 
 
 rule submission:
     message:
         "Writing submission.csv"
     input:
-        stage=stage(recipe, "submission", {}),
+        stage=stage(recipe, "submission", {"by_name": BY_NAME}),
         receipts=[receipt(recipe("assignment.parquet")), receipt(screen("sites.parquet"))],
+        sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
         assignment=ancient(recipe("assignment.parquet")),
     output:
@@ -51,7 +54,7 @@ rule submission:
         mem_mb=1000,
         runtime=10,
     script:
-        script("submission")
+        "../workflow_scripts/submission.py"
 
 
 rule score:
@@ -61,7 +64,7 @@ rule score:
         stage=stage(
             recipe,
             "score",
-            settings("balance", "score") | {"ensembles": ENSEMBLE_NAMES},
+            settings("balance", "score") | {"ensembles": ENSEMBLE_NAMES, "by_name": BY_NAME},
         ),
         receipts=[
             *map(receipt, ENSEMBLES),
@@ -86,4 +89,4 @@ rule score:
         mem_mb=8000,
         runtime=60,
     script:
-        script("score")
+        "../workflow_scripts/score.py"

@@ -70,7 +70,7 @@ for model in CONFIG.models:
         stage(
             recipe,
             "finetune_cell_type",
-            own | settings("augment", "finetune") | {"pseudo_label_weight": CONFIG.pseudo_labels.weight},
+            own | settings("augment", "finetune"),
             unit=model.name,
         )
 
@@ -103,7 +103,7 @@ rule train_model:
         mem_mb=24000,
         runtime=2880,
     script:
-        script("train_model")
+        "../workflow_scripts/train_model.py"
 
 
 rule finetune_cell_type:
@@ -139,7 +139,7 @@ rule finetune_cell_type:
         mem_mb=24000,
         runtime=1440,
     script:
-        script("finetune_cell_type")
+        "../workflow_scripts/finetune_cell_type.py"
 
 
 rule predict:
@@ -168,4 +168,4 @@ rule predict:
         mem_mb=16000,
         runtime=240,
     script:
-        script("predict")
+        "../workflow_scripts/predict.py"

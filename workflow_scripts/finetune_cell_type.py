@@ -32,7 +32,6 @@ with run(snakemake) as job:
         controls=finetuning.optimization.controls,
         cell_type=cell_type,
         pseudo_labels=read_table(snakemake.input.pseudo_labels) if snakemake.input.pseudo_labels else None,
-        pseudo_label_weight=job.settings["pseudo_label_weight"],
         unlabelled=finetuning.mean_teacher.unlabelled,
     )
     labelled, unlabelled, validation = (

@@ -10,10 +10,11 @@ from cellsignal.config.reporting import ReportSettings
 from cellsignal.explain import attention, grad_cam
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
 from cellsignal.figures.style import save
+from cellsignal.figures.titles import site_titles
 from cellsignal.models import load_model
 from cellsignal.normalization import lookup
 from cellsignal.plates import SiteReader
-from cellsignal.sites import read_table, site_titles
+from cellsignal.sites import read_table
 from cellsignal.training_rows import prediction_roles
 
 with run(snakemake) as job:

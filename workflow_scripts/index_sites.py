@@ -11,7 +11,7 @@ from running import run
 from cellsignal.config.screen import PackSettings, ScreenSettings
 from cellsignal.errors import raise_all
 from cellsignal.files import sha256_file, write_json
-from cellsignal.screens import describe_missing, metadata_files, missing_images, read_screen
+from cellsignal.screens import describe_missing, empty_plates, metadata_files, missing_images, read_screen
 from cellsignal.sites import write_table
 
 with run(snakemake) as job:
@@ -20,6 +20,7 @@ with run(snakemake) as job:
     tables = metadata_files(settings, root)
     screen = read_screen(settings, root)
     missing = missing_images(screen.sites, root)
+    raise_all(empty_plates(missing, screen.sites), f"{root}: plates without images")
     if not PackSettings(**job.settings["pack"]).allow_missing_sites:
         raise_all(
             describe_missing(missing, screen.sites),

@@ -16,7 +16,7 @@ with run(snakemake) as job:
         read_table(snakemake.input.classes),
         BalanceSettings(**job.settings["balance"]),
     )
-    labels = pseudo_labels(balanced.wells, balanced.result, settings.share, settings.weight)
+    labels = pseudo_labels(balanced.probabilities, balanced.result, settings.weight, settings.share)
     write_table(labels, snakemake.output.labels)
-    print(f"{labels['selected'].sum():,} of {len(labels):,} test wells labelled")
+    print(f"{len(labels):,} of {len(balanced.wells):,} test wells labelled")
     print(*balanced.result.log, sep="\n")

@@ -6,8 +6,9 @@ from running import run
 from cellsignal.config.reporting import ReportSettings
 from cellsignal.figures.site_images import site_images
 from cellsignal.figures.style import save
+from cellsignal.figures.titles import site_titles
 from cellsignal.plates import SiteReader
-from cellsignal.sites import read_table, site_titles
+from cellsignal.sites import read_table
 
 with run(snakemake) as job:
     settings = ReportSettings(**job.settings["report"])

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cellsignal.assignment import BalanceResult, balance
 from cellsignal.calibration import apply_temperature, fit_temperature
 from cellsignal.config.labelling import BalanceSettings
 from cellsignal.ensemble import WellProbabilities
-from cellsignal.plate_groups import derive_groups, treatment_wells
+from cellsignal.plate_groups import PlateGroups, derive_groups, treatment_wells
 from cellsignal.sites import well_table
 
 
@@ -20,14 +18,16 @@ class Balanced:
     """Test treatment wells with their class, and the priors that chose it.
 
     Attributes:
-        wells: well table of the test treatment wells, in the order of `probability`.
-        probability: float32 (wells, classes), after the temperature and before any prior.
+        wells: well table of the test treatment wells.
+        probabilities: of those wells in that order, after the temperature and before any prior.
+        groups: plate groups that train shows; None: none, or switched off.
         result: the choice, from `assignment.balance`.
         priors: what was used and how it was derived, for people and the audit (JSON values only).
     """
 
     wells: pd.DataFrame
-    probability: NDArray[np.float32]
+    probabilities: WellProbabilities
+    groups: PlateGroups | None
     result: BalanceResult
     priors: dict[str, Any]
 
@@ -48,9 +48,10 @@ def balance_screen(
     temperature = fit_temperature(probabilities, truth).temperature if fitted else settings.temperature
     assert temperature is not None
     groups, reason = derive_groups(train) if settings.plate_groups else (None, "switched off")
-    probability = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
+    role = pd.Series(probabilities.role, index=probabilities.well_id).loc[wells["well_id"]].to_numpy(dtype=str)
+    calibrated = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
     result = balance(
-        probability,
+        calibrated,
         wells,
         settings.method,
         groups,
@@ -70,4 +71,4 @@ def balance_screen(
         },
         "notes": result.log,
     }
-    return Balanced(wells, probability, result, priors)
+    return Balanced(wells, WellProbabilities(wells["well_id"].to_numpy(dtype=str), calibrated, role), groups, result, priors)

@@ -26,21 +26,19 @@ def training_rows(
     controls: bool,
     cell_type: str | None = None,
     pseudo_labels: pd.DataFrame | None = None,
-    pseudo_label_weight: float = 0.0,
     unlabelled: bool = False,
 ) -> pd.DataFrame:
     """The rows of one training, sorted by role and site: `site_id`, `role`, `sirna`, `weight`.
 
     `train`: labelled sites of the other folds, and controls of test experiments (their classes are
     published) if `controls`. `validation`: treatment sites of the held-out fold. `pseudo`: test sites with a
-    selected pseudo-label. `unlabelled`: all test treatment sites, with sirna −1.
+    pseudo-label. `unlabelled`: all test treatment sites, with sirna −1.
 
     Args:
         sites: site table. folds: fold table. fold: the fold that is held out.
         packed: ids of the sites whose images could be read.
         cell_type: only sites of this cell type; None: all.
-        pseudo_labels: well_id, sirna, weight, selected; None: no pseudo-labels.
-        pseudo_label_weight: weight of a pseudo-labelled site relative to a labelled one.
+        pseudo_labels: well_id, sirna, weight (relative to a labelled site's 1); None: no pseudo-labels.
 
     Raises:
         BadInput: nothing to train on, or nothing to validate on.
@@ -61,10 +59,10 @@ def training_rows(
     if unlabelled:
         parts.append(_rows(sites[unknown], "unlabelled", 0.0))
     if pseudo_labels is not None:
-        given = pseudo_labels[pseudo_labels["selected"]].set_index("well_id")["sirna"]
+        given = pseudo_labels.set_index("well_id")
         told = sites[unknown & sites["well_id"].isin(given.index).to_numpy()]
-        told = told.assign(sirna=told["well_id"].map(given).astype(np.int64))
-        parts.append(_rows(told, "pseudo", pseudo_label_weight))
+        told = told.assign(sirna=told["well_id"].map(given["sirna"]).astype(np.int64))
+        parts.append(_rows(told, "pseudo", told["well_id"].map(given["weight"])))
     where = f"fold {fold}" + (f", {cell_type}" if cell_type else "")
     for part, role in zip(parts, ("train on", "validate on"), strict=False):
         if part.empty:
@@ -85,13 +83,13 @@ def prediction_roles(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDA
     return names.astype(np.str_)
 
 
-def _rows(sites: pd.DataFrame, role: str, weight: float) -> pd.DataFrame:
+def _rows(sites: pd.DataFrame, role: str, weight: float | pd.Series) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "site_id": sites["site_id"].to_numpy(),
             "role": role,
             "sirna": sites["sirna"].to_numpy(np.int64),
-            "weight": np.float32(weight),
+            "weight": np.full(len(sites), weight, np.float32),
         }
     ).sort_values("site_id", ignore_index=True)
 

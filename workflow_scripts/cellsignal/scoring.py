@@ -1,0 +1,192 @@
+"""Scoring a run: metrics on wells that no voting model saw, and the ladder where answers are known."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellsignal.balancing import balance_screen
+from cellsignal.calibration import entropy, expected_calibration_error
+from cellsignal.config.labelling import BalanceSettings, ScoreSettings
+from cellsignal.ensemble import WellProbabilities
+from cellsignal.kaggle_score import kaggle_score
+from cellsignal.ladder import REFERENCE, ladder
+from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
+from cellsignal.plate_groups import treatment_wells
+from cellsignal.sites import well_table
+
+SHOWN = {
+    True: ["+ uniqueness", "+ uniqueness + plate groups", "+ assignment + plate groups"],
+    False: ["+ uniqueness", "+ assignment"],
+}
+"""Rungs of the figure, with and without plate groups; `scores.json` has all."""
+
+
+def score_screen(
+    ensembles: Mapping[str, WellProbabilities],
+    sites: pd.DataFrame,
+    classes: pd.DataFrame,
+    answers: pd.DataFrame,
+    submitted: pd.DataFrame | None,
+    balance: BalanceSettings,
+    score: ScoreSettings,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Scores (JSON values) and the table of wells behind them.
+
+    Args:
+        ensembles: `reference-…` and `round0`, `round1`, …; the last round is the one that is submitted.
+        answers: well_id, sirna; may be empty or cover a part.
+        submitted: well_id, sirna of the submission; None for a screen without test wells.
+
+    Returns:
+        The scores, and the well table with `role`, `predicted` (−1: not predicted), `probability` of the
+        predicted class, and `outcome` (`correct`, `wrong`, `unknown`).
+    """
+    final = ensembles[[name for name in ensembles if not name.startswith("reference-")][-1]]
+    wells = _predicted_wells(final, sites, classes, answers, submitted)
+    held_out = wells[wells["role"] == "out_of_fold"]
+    scores: dict[str, Any] = {
+        "out_of_fold": _metrics(held_out, final),
+        "controls": _controls(wells, final),
+        "test": None,
+        "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
+    }
+    if submitted is not None and len(answers):
+        known = wells[(wells["role"] == "test") & (wells["outcome"] != "unknown")]
+        scores["test"] = _metrics(known, final) | {
+            "kaggle": _records(
+                kaggle_score(
+                    submitted, answers, treatment_wells(wells[wells["dataset"] == "test"]),
+                    score.public_experiments, score.left_out_experiments,
+                )
+            )
+        }  # fmt: skip
+        scores["ladder"] = _ladder(ensembles, final, sites, classes, answers, known, balance)
+    return scores, wells
+
+
+def _predicted_wells(
+    final: WellProbabilities,
+    sites: pd.DataFrame,
+    classes: pd.DataFrame,
+    answers: pd.DataFrame,
+    submitted: pd.DataFrame | None,
+) -> pd.DataFrame:
+    wells = well_table(sites)
+    rows = pd.Index(final.well_id).get_indexer(pd.Index(wells["well_id"]))
+    seen = rows >= 0
+    wells["role"] = np.where(seen, final.role[rows], "")
+    treatment = (wells["well_type"] == "treatment").to_numpy()
+    predicted = np.full(len(wells), -1, np.int64)
+    predicted[seen] = final.probability[rows[seen]].argmax(axis=1)
+    predicted[seen & treatment] = best_treatment(final.probability[rows[seen & treatment]], classes)
+    wells["predicted"] = predicted
+    if submitted is not None:
+        chosen = wells["well_id"].map(submitted.set_index("well_id")["sirna"])
+        wells["predicted"] = chosen.fillna(wells["predicted"]).astype(np.int64)
+    probability = final.probability[rows, np.maximum(wells["predicted"], 0)].astype(np.float64)
+    wells["probability"] = np.where(seen, probability, np.nan)
+    told = wells["well_id"].map(answers.set_index("well_id")["sirna"])
+    wells["sirna"] = wells["sirna"].where(wells["sirna"] >= 0, told.fillna(-1).astype(np.int64))
+    right = wells["predicted"] == wells["sirna"]
+    unknown = (wells["sirna"] < 0) | (wells["predicted"] < 0)
+    wells["outcome"] = np.where(unknown, "unknown", np.where(right, "correct", "wrong"))
+    return wells
+
+
+def best_treatment(probability: NDArray[np.float32], classes: pd.DataFrame) -> NDArray[np.int64]:
+    """The likeliest treatment class of each row: a treatment well holds no control."""
+    treatments = classes.loc[classes["well_type"] == "treatment", "sirna"].to_numpy(np.int64)
+    best: NDArray[np.int64] = treatments[probability[:, treatments].argmax(axis=1)]
+    return best
+
+
+def _metrics(wells: pd.DataFrame, final: WellProbabilities) -> dict[str, Any]:
+    """Accuracy, balanced accuracy and calibration of wells with known truth."""
+    truth, predicted = wells["sirna"], wells["predicted"]
+    if wells.empty:
+        return {"wells": 0}
+    return {
+        "wells": len(wells),
+        "accuracy": accuracy(truth, predicted),
+        "balanced_accuracy": balanced_accuracy(truth, predicted),
+        "calibration_error": expected_calibration_error(final.of_wells(wells["well_id"]), truth),
+        "by_cell_type": _records(grouped_accuracy(truth, predicted, wells["cell_type"])),
+        "by_experiment": _records(grouped_accuracy(truth, predicted, wells["experiment"])),
+    }
+
+
+def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, Any]]:
+    """How sure the models are by well type: they should be unsure where nothing was silenced."""
+    found = []
+    for well_type, part in wells[wells["role"].isin(["out_of_fold", "control"])].groupby("well_type"):
+        probability = final.of_wells(part["well_id"])
+        found.append(
+            {
+                "well_type": str(well_type),
+                "wells": len(part),
+                "accuracy": accuracy(part["sirna"], part["predicted"]),
+                "entropy_nats": float(entropy(probability).mean()),
+                "mean_top_probability": float(probability.max(axis=1).mean()),
+            }
+        )
+    return found
+
+
+def _raw_rungs(
+    ensembles: Mapping[str, WellProbabilities], wells: pd.DataFrame, classes: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """One rung per ensemble, before any prior, on `wells` (all of known truth)."""
+    rungs = []
+    for name, ensemble in ensembles.items():
+        chosen = best_treatment(ensemble.of_wells(wells["well_id"]), classes)
+        reference = name.startswith("reference-")
+        rungs.append(
+            {
+                "name": name.removeprefix("reference-") if reference else f"ensemble, {name.replace('round', 'round ')}",
+                "accuracy": accuracy(wells["sirna"], chosen),
+                "wells": len(wells),
+                "reference": reference,
+            }
+        )
+    return rungs
+
+
+def _ladder(
+    ensembles: Mapping[str, WellProbabilities],
+    final: WellProbabilities,
+    sites: pd.DataFrame,
+    classes: pd.DataFrame,
+    answers: pd.DataFrame,
+    known: pd.DataFrame,
+    settings: BalanceSettings,
+) -> dict[str, Any]:
+    """Every ensemble raw, then the priors on the last, with and without plate groups."""
+    # The ladder shows plate groups whether or not the run uses them.
+    balanced = balance_screen(final, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True}))
+    table = well_table(sites)
+    every = ladder(
+        balanced.probabilities.probability,
+        balanced.wells,
+        answers,
+        balanced.groups,
+        treatments=classes.loc[classes["well_type"] == "treatment", "sirna"],
+        train_wells=treatment_wells(table[table["dataset"] == "train"]),
+        step=settings.step,
+    )
+    shown: Sequence[str] = SHOWN[balanced.groups is not None]
+    rungs = _raw_rungs(ensembles, known, classes)
+    for row in every[every["name"].isin(shown)].sort_values("name", key=lambda names: names.map(list(shown).index)).itertuples():
+        rungs.append({"name": row.name, "accuracy": row.accuracy, "wells": int(row.wells), "reference": row.method == REFERENCE})
+    return {"of": "test wells", "rungs": rungs, "all": _records(every)}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON values."""
+    rows: list[dict[str, Any]] = [
+        {str(key): value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+    return rows
