@@ -48,7 +48,7 @@ def test_the_eight_views_are_numpys_rotations_then_their_mirror_images():
 
 
 def test_oblong_images_cannot_be_turned_and_the_message_says_what_to_set():
-    with pytest.raises(BadInput, match="6 x 8 pixels.*rotations: false"):
+    with pytest.raises(BadInput, match=r"6 x 8 pixels.*rotations: false"):
         augment(torch.zeros(1, 1, 6, 8), AugmentSettings(), generator())
     assert augment(torch.zeros(1, 1, 6, 8), AugmentSettings(rotations=False), generator()).shape == (
         1,

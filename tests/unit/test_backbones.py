@@ -1,5 +1,6 @@
 """Backbones take any channel count, and pretrained files are used as they are or refused by name."""
 
+import os
 import subprocess
 import sys
 
@@ -17,9 +18,14 @@ def saved(tmp_path, tensors):
     return path
 
 
+def in_a_fresh_process(code):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
 def test_timm_imports_in_a_fresh_process_and_a_second_import_is_harmless():
     code = "import cellsignal.backbones, importlib, timm; importlib.reload(timm); print(timm.__version__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = in_a_fresh_process(code)
     assert done.returncode == 0, done.stderr
 
 
@@ -30,7 +36,7 @@ def test_a_healthy_torchvision_is_left_alone():
         "import torch\n"
         "try:\n torch.ops.torchvision.nms\nexcept AttributeError: print('not declared')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = in_a_fresh_process(code)
     assert done.stdout.strip() == "not declared", done.stderr
 
 
@@ -44,7 +50,7 @@ def test_pooled_features_have_the_stated_width_for_six_channels(name, width):
 def test_options_reach_the_backbone_and_a_wrong_one_is_named():
     narrow = create_backbone("resnet10t", 6, {"stem_width": 16})
     assert narrow.conv1[0].weight.shape[0] < create_backbone("resnet10t", 6).conv1[0].weight.shape[0]
-    with pytest.raises(BadInput, match="backbone_options of resnet10t.*stem_breadth"):
+    with pytest.raises(BadInput, match=r"backbone_options of resnet10t.*stem_breadth"):
         create_backbone("resnet10t", 6, {"stem_breadth": 16})
 
 
@@ -74,9 +80,7 @@ def test_an_adapted_stem_answers_equal_channels_as_before(n_channels):
 
 def test_a_pretrained_rgb_file_changes_only_the_stem_and_this_is_said(tmp_path):
     rgb, said = create_backbone("resnet10t", 3), []
-    path = saved(
-        tmp_path, {**rgb.state_dict(), "fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}
-    )
+    path = saved(tmp_path, {**rgb.state_dict(), "fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)})
     six = create_backbone("resnet10t", 6, pretrained=str(path), log=said.append)
     for name, tensor in six.state_dict().items():
         if name == "conv1.0.weight":

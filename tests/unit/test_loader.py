@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellsignal.errors import BadInput
-from cellsignal.loader import batches, batches_in, endless_batch, epoch_order, prefetch
+from cellsignal.loader import TrainingSites, batches, batches_in, endless_batch, epoch_order, prefetch
 
 
 class Reader:
@@ -53,21 +53,34 @@ def test_the_endless_walk_visits_all_equally_and_is_computed_from_the_step():
 
 def test_prefetch_yields_all_batches_in_order():
     wanted = list(batches(np.arange(100), 10))
-    got = list(prefetch(Reader(), iter(wanted)))
+    got = list(prefetch(Reader().read, iter(wanted)))
     assert [list(rows) for rows, _ in got] == [list(rows) for rows in wanted]
     assert all((pixels[:, 0, 0, 0] == rows).all() for rows, pixels in got)
 
 
 def test_an_error_while_reading_is_raised_at_the_consumer():
     with pytest.raises(BadInput, match="unreadable"):
-        list(prefetch(Reader(bad_row=25), batches(np.arange(100), 10)))
+        list(prefetch(Reader(bad_row=25).read, batches(np.arange(100), 10)))
 
 
 def test_leaving_early_stops_the_thread_and_it_never_reads_far_ahead():
     reader, before = Reader(), threading.active_count()
-    stream = prefetch(reader, batches(np.arange(1000), 10), ahead=2)
+    stream = prefetch(reader.read, batches(np.arange(1000), 10), ahead=2)
     next(stream)
     time.sleep(0.3)
     stream.close()
     assert reader.reads <= 5
     assert threading.active_count() == before
+
+
+def test_sites_that_cannot_be_standardized_are_refused_with_all_reasons():
+    sites = [np.arange(3), np.zeros(3, int), np.ones(2), np.full((3, 2), np.nan), np.zeros((3, 2))]
+    with pytest.raises(BadInput) as error:
+        TrainingSites(*sites)
+    for words in ("weight: 2 rows, expected 3", "mean: 6 values are not finite", "std: 6 values are not above 0"):
+        assert words in str(error.value)
+
+
+def test_two_sets_of_sites_join():
+    one = TrainingSites(np.arange(3), np.zeros(3, int), np.ones(3), np.ones((3, 2)), np.ones((3, 2)))
+    assert len(one + one) == 6

@@ -65,3 +65,8 @@ def test_half_a_file_and_a_file_of_another_origin_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(BadInput, match="without a cellsignal note"):
         load_weights(model, path)
+
+
+def test_the_seed_decides_the_initial_weights():
+    a, b, c = (build_model(settings(), 6, 5, seed).head.weight for seed in (1, 1, 2))
+    assert torch.equal(a, b) and not torch.equal(a, c)

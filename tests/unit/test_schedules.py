@@ -17,9 +17,7 @@ def test_deepnoise_stage_1_steps():
 
 
 def test_deepnoise_stage_2_restarts_and_its_tail():
-    optimization = run(
-        165, 0.1, kind="cosine_restarts", minimum=1e-3, cycles=4, tail_epochs=5, tail_rate=1e-4
-    )
+    optimization = run(165, 0.1, kind="cosine_restarts", minimum=1e-3, cycles=4, tail_epochs=5, tail_rate=1e-4)
     for start in (0, 40, 80, 120):
         assert learning_rate(start * 10, 10, optimization) == pytest.approx(0.1)
         assert learning_rate(start * 10 + 200, 10, optimization) == pytest.approx((0.1 + 1e-3) / 2)
@@ -62,9 +60,7 @@ def test_one_cycle_peaks_where_asked():
 
 def test_exponential_falls_once_per_epoch():
     optimization = run(10, 1.0, kind="exponential", gamma=0.9)
-    assert [learning_rate(step, 5, optimization) for step in (0, 4, 5, 10)] == pytest.approx(
-        [1, 1, 0.9, 0.81]
-    )
+    assert [learning_rate(step, 5, optimization) for step in (0, 4, 5, 10)] == pytest.approx([1, 1, 0.9, 0.81])
 
 
 def test_a_run_has_at_least_one_step_and_takes_fractions_of_an_epoch():

@@ -62,9 +62,7 @@ class XceptionWide(Xception):
 def xception_wide(pretrained: bool = False, **options: Any) -> XceptionWide:
     """Xception-Wide as a timm model."""
     if pretrained:
-        raise BadInput(
-            "xception_wide: no weights are published; give `pretrained` a safetensors file, or false"
-        )
+        raise BadInput("xception_wide: no weights are published; give `pretrained` a safetensors file, or false")
     for of_timm in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
         options.pop(of_timm, None)
     return XceptionWide(**options)
@@ -88,9 +86,7 @@ def create_backbone(
     """
     if ":" not in name and not timm.is_model(name):  # a colon: a model on a hub
         near = ", ".join(difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5))
-        raise BadInput(
-            f"backbone {name}: not a timm model nor xception_wide" + (f"; nearest: {near}" if near else "")
-        )
+        raise BadInput(f"backbone {name}: not a timm model nor xception_wide" + (f"; nearest: {near}" if near else ""))
     try:
         backbone: nn.Module = timm.create_model(
             name, pretrained=pretrained is True, in_chans=n_channels, num_classes=0, **(options or {})
@@ -107,9 +103,7 @@ def n_features(backbone: nn.Module) -> int:
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
 
 
-def load_pretrained(
-    backbone: nn.Module, n_channels: int, path: Path, log: Callable[[str], None] = print
-) -> None:
+def load_pretrained(backbone: nn.Module, n_channels: int, path: Path, log: Callable[[str], None] = print) -> None:
     """Load the weights of a safetensors file into `backbone`, adapting the stem to `n_channels`.
 
     The file may hold a classifier (left out) or a whole model of this library (its backbone is taken).
@@ -122,22 +116,14 @@ def load_pretrained(
         found = {t.removeprefix("backbone."): v for t, v in found.items() if t.startswith("backbone.")}
     settings: Any = getattr(backbone, "pretrained_cfg", {})
     classifier = tuple(f"{layer}." for layer in _names(settings.get("classifier")))
-    found = {
-        tensor: value for tensor, value in found.items() if not (classifier and tensor.startswith(classifier))
-    }
+    found = {tensor: value for tensor, value in found.items() if not (classifier and tensor.startswith(classifier))}
     expected = backbone.state_dict()
     for tensor, value in expected.items():
         if tensor.endswith("num_batches_tracked"):  # absent in old files; counts nothing that matters
             found.setdefault(tensor, value)
     for stem in (f"{layer}.weight" for layer in _names(settings.get("first_conv"))):
-        if (
-            stem in found
-            and stem in expected
-            and _differ_in_channels(found[stem], expected[stem], n_channels)
-        ):
-            log(
-                f"{path}: {stem} adapted from {found[stem].shape[1]} to {n_channels} channels; all else as in the file"
-            )
+        if stem in found and stem in expected and _differ_in_channels(found[stem], expected[stem], n_channels):
+            log(f"{path}: {stem} adapted from {found[stem].shape[1]} to {n_channels} channels; all else as in the file")
             found[stem] = adapt_stem(found[stem], n_channels)
     raise_all(mismatches(path, found, expected), f"pretrained weights of {type(backbone).__name__}")
     backbone.load_state_dict(found)

@@ -6,13 +6,18 @@ and no worker process has to be started, seeded or killed.
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellsignal.errors import raise_all
+
 Rows = NDArray[np.int64]
+
+LABELLED, UNLABELLED = 0, 1  # streams of random numbers
 
 
 class Reader(Protocol):
@@ -21,12 +26,51 @@ class Reader(Protocol):
     def read(self, rows: Any, /) -> NDArray[Any]: ...
 
 
+@dataclass(frozen=True)
+class TrainingSites:
+    """Sites of a training set, with all that a batch of them needs beside pixels.
+
+    Attributes:
+        rows: int64 (n,), the sites' rows in the reader.
+        target: int64 (n,), class index; -1 where unknown or withheld.
+        weight: float32 (n,), weight in the loss (1, or less for pseudo-labels).
+        mean: float32 (n, channels), mean of the site's normalization group, in grey levels.
+        std: float32 (n, channels), standard deviation of that group, above 0.
+    """
+
+    rows: NDArray[Any]
+    target: NDArray[Any]
+    weight: NDArray[Any]
+    mean: NDArray[Any]
+    std: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        n = len(self.rows)
+        problems = [
+            f"{name}: {len(array)} rows, expected {n}, one per site"
+            for name, array in vars(self).items()
+            if len(array) != n
+        ]
+        for name in ("weight", "mean", "std"):
+            if bad := int((~np.isfinite(getattr(self, name))).sum()):
+                problems.append(f"{name}: {bad} values are not finite")
+        if bad := int((np.asarray(self.std) <= 0).sum()):
+            problems.append(f"std: {bad} values are not above 0; a channel is constant over its group")
+        raise_all(problems, "training sites")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: "TrainingSites") -> "TrainingSites":
+        return TrainingSites(*(np.concatenate([vars(self)[name], vars(other)[name]]) for name in vars(self)))
+
+
 def epoch_order(n: int, seed: int, epoch: int, classes: NDArray[np.int64] | None = None) -> Rows:
     """The order (n,) in which an epoch visits sites 0 … n-1: a permutation that follows from seed and epoch.
 
     With `classes` (n,), a draw with replacement in which every class is equally likely.
     """
-    random = np.random.default_rng([seed, epoch])
+    random = np.random.default_rng([seed, epoch, LABELLED])
     if classes is None:
         return random.permutation(n)
     _, of_class, counts = np.unique(classes, return_inverse=True, return_counts=True)
@@ -55,12 +99,15 @@ def endless_batch(n: int, size: int, step: int, seed: int) -> Rows:
     Computed from the step alone, so that a resumed run continues where it stopped.
     """
     positions = np.arange(step * size, (step + 1) * size)
-    orders = {int(lap): epoch_order(n, seed, int(lap)) for lap in np.unique(positions // n)}
-    return np.array([orders[int(position // n)][position % n] for position in positions], dtype=np.int64)
+    laps = range(positions[0] // n, positions[-1] // n + 1)
+    walk: Rows = np.concatenate([np.random.default_rng([seed, lap, UNLABELLED]).permutation(n) for lap in laps])
+    return np.asarray(walk[positions - positions[0] // n * n])
 
 
-def prefetch(reader: Reader, wanted: Iterable[Rows], ahead: int = 2) -> Iterator[tuple[Rows, NDArray[Any]]]:
-    """Each batch of site rows in `wanted` with its pixels, read by a thread up to `ahead` batches early.
+def prefetch(
+    read: Callable[[Rows], NDArray[Any]], wanted: Iterable[Rows], ahead: int = 2
+) -> Iterator[tuple[Rows, NDArray[Any]]]:
+    """Each of `wanted` with what `read` makes of it, read by a thread up to `ahead` batches early.
 
     An error in the thread is raised here. Leaving the loop early stops the thread.
     """
@@ -79,9 +126,9 @@ def prefetch(reader: Reader, wanted: Iterable[Rows], ahead: int = 2) -> Iterator
             for rows in wanted:
                 if stopped.is_set():
                     return
-                put((rows, reader.read(rows)))
+                put((rows, read(rows)))
             put(None)
-        except Exception as error:  # noqa: BLE001 (handed over to the consumer)
+        except Exception as error:  # handed over to the consumer
             put(error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)

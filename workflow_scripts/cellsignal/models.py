@@ -57,13 +57,14 @@ class PerturbationModel(nn.Module):
 
 
 def build_model(
-    settings: ModelSettings, n_channels: int, n_classes: int, log: Callable[[str], None] = print
+    settings: ModelSettings, n_channels: int, n_classes: int, seed: int = 0, log: Callable[[str], None] = print
 ) -> PerturbationModel:
-    """A model with fresh (drawn from PyTorch's global generator) or pretrained weights."""
-    backbone = create_backbone(
-        settings.backbone, n_channels, settings.backbone_options, settings.pretrained, log
-    )
-    return PerturbationModel(backbone, settings, n_channels, n_classes)
+    """A model with weights drawn from `seed`, its backbone's pretrained ones where the settings ask for them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        options, pretrained = settings.backbone_options, settings.pretrained
+        backbone = create_backbone(settings.backbone, n_channels, options, pretrained, log)
+        return PerturbationModel(backbone, settings, n_channels, n_classes)
 
 
 def save_weights(model: PerturbationModel, path: str | Path) -> None:
@@ -79,9 +80,7 @@ def load_weights(model: PerturbationModel, path: str | Path) -> None:
     """
     tensors, note = read_tensors(path)
     if not isinstance(note, dict) or "backbone" not in note:
-        raise BadInput(
-            f"{path}: safetensors file without a cellsignal note; expected one written by save_weights"
-        )
+        raise BadInput(f"{path}: safetensors file without a cellsignal note; expected one written by save_weights")
     expected = _identity(model)
     problems = [
         f"{path}: {key} is {note.get(key)}, expected {value}"
@@ -92,9 +91,7 @@ def load_weights(model: PerturbationModel, path: str | Path) -> None:
     model.load_state_dict(tensors)
 
 
-def load_model(
-    settings: ModelSettings, n_channels: int, n_classes: int, path: str | Path
-) -> PerturbationModel:
+def load_model(settings: ModelSettings, n_channels: int, n_classes: int, path: str | Path) -> PerturbationModel:
     """The model of `settings` with the weights of `path`; never looks for pretrained weights."""
     model = build_model(settings.model_copy(update={"pretrained": False}), n_channels, n_classes)
     load_weights(model, path)

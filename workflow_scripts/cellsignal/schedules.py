@@ -81,9 +81,7 @@ def _one_cycle(moment: Moment, peak: float, schedule: Schedule) -> float:
     top = schedule.peak_at * moment.run
     if moment.step < top:
         return _fall(peak / ONE_CYCLE_START, peak, moment.step / top)
-    return _fall(
-        peak, schedule.minimum, (moment.step - top) / (moment.run - top) if moment.run > top else 1.0
-    )
+    return _fall(peak, schedule.minimum, (moment.step - top) / (moment.run - top) if moment.run > top else 1.0)
 
 
 def _exponential(moment: Moment, peak: float, schedule: Schedule) -> float:

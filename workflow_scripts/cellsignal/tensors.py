@@ -18,8 +18,7 @@ NOTE = "cellsignal"  # the one metadata key: several would be written in random 
 def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], note: Any) -> None:
     """Write `tensors` (any device, shape and dtype) with `note`, a JSON value, to `path` atomically."""
     plain = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     with atomic(path) as temporary:
         save_file(plain, temporary, metadata={NOTE: json.dumps(note, sort_keys=True)})
@@ -42,9 +41,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], Any]:
     return tensors, json.loads(metadata[NOTE]) if NOTE in metadata else None
 
 
-def mismatches(
-    path: str | Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
-) -> list[str]:
+def mismatches(path: str | Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:
     """One sentence for each tensor that is missing, superfluous or of another shape in the file `path`."""
     problems = [f"{path}: tensor {name} is missing" for name in expected if name not in found]
     problems += [f"{path}: tensor {name} belongs to another model" for name in found if name not in expected]

@@ -1,0 +1,65 @@
+"""What a training run reports: one row per epoch as CSV, and a stop where the loss is not a number."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cellsignal.files import atomic
+
+COLUMNS = ["epoch", "step", "rate", "loss", "consistency", "accuracy", "validation_loss", "validation_accuracy"]
+
+History = list[dict[str, Any]]
+
+
+class LossCheck:
+    """Stops a run whose loss is not finite; looks every `every` steps, since looking waits for the GPU."""
+
+    def __init__(self, every: int, site_id: NDArray[Any] | None = None) -> None:  # site_id: names of the rows
+        self.every, self.site_id = every, site_id
+        self.waiting: list[tuple[int, NDArray[Any], Tensor]] = []
+
+    def add(self, step: int, rows: NDArray[Any], loss: Tensor) -> None:
+        """Remember a step's loss and site rows."""
+        self.waiting.append((step, rows, loss.detach()))
+        if len(self.waiting) >= self.every:
+            self.check()
+
+    def check(self) -> None:
+        """Raise RuntimeError for the first remembered loss that is not finite; forget the others."""
+        waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
+        values = torch.stack([loss for _, _, loss in waiting]).tolist()
+        for (step, rows, _), value in zip(waiting, values, strict=True):
+            if not math.isfinite(value):
+                sites = rows if self.site_id is None else self.site_id[rows]
+                raise RuntimeError(
+                    f"loss is {value} at step {step}; sites of its batch: {', '.join(map(str, sites.tolist()))}. "
+                    "Lower the rate, set clip_norm or a warm-up, or look for odd images among these sites"
+                )
+
+
+def means(totals: Tensor, follows: bool) -> dict[str, float]:
+    """An epoch's mean loss, consistency (where there is one) and accuracy from its sums."""
+    loss, consistency, right, n = totals.tolist()
+    return {"loss": loss / n, **({"consistency": consistency / n} if follows else {}), "accuracy": right / n}
+
+
+def write_history(path: str | Path, history: History) -> None:
+    """Write the CSV of `COLUMNS`, six significant digits, empty where an epoch has no value."""
+    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in history:
+            writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+
+
+def sentence(row: dict[str, Any], epochs: int, seconds: float) -> str:
+    """One epoch for the log."""
+    numbers = [f"{key.replace('_', ' ')} {row[key]:.4g}" for key in COLUMNS[2:] if key in row]
+    return f"epoch {row['epoch']}/{epochs}: {', '.join(numbers)} ({seconds:.1f} s)"
