@@ -1,0 +1,398 @@
+"""Figures say what the tables say, and the same figure gives the same bytes."""
+
+import math
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellsignal.errors import BadInput
+from cellsignal.figures import style
+from cellsignal.figures.accuracy_breakdown import accuracy_breakdown, count
+from cellsignal.figures.confusion import confusion
+from cellsignal.figures.embedding_map import embedding_map
+from cellsignal.figures.grad_cam_grid import grad_cam_grid
+from cellsignal.figures.intervals import wilson
+from cellsignal.figures.normalization_effect import normalization_effect, spread
+from cellsignal.figures.plate_map import has_positions, plate_map
+from cellsignal.figures.score_ladder import Rung, score_ladder
+from cellsignal.figures.site_images import composite, site_images, stretch
+from cellsignal.figures.titles import site_titles
+from cellsignal.figures.training_curves import training_curves
+
+RUNGS = [
+    Rung("baseline", 0.51549, 14359, reference=True),
+    Rung("raw", 0.95535, 14359),
+    Rung("+ assignment", 0.99596, 14359),
+]
+
+
+def texts(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def widths(ax) -> list[float]:
+    return [patch.get_width() for patch in ax.patches]
+
+
+# ---------------------------------------------------------------- style
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_two_saves_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        style.save(score_ladder(RUNGS), tmp_path / f"{name}{suffix}")
+    first = (tmp_path / f"a{suffix}").read_bytes()
+    assert first == (tmp_path / f"b{suffix}").read_bytes()
+    assert b"dc:date" not in first and mpl.__version__.encode() not in first
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"a{suffix}", f"b{suffix}"]
+
+
+def test_a_users_matplotlibrc_does_not_change_a_figure(tmp_path: Path) -> None:
+    style.save(score_ladder(RUNGS), tmp_path / "a.svg")
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": "mine", "lines.linewidth": 7}):
+        style.save(score_ladder(RUNGS), tmp_path / "b.svg")
+        assert mpl.rcParams["font.size"] == 20
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_other_suffixes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"\.png or \.svg, found \.pdf"):
+        style.save(score_ladder(RUNGS), tmp_path / "a.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_cell_types_differ_in_colour_and_marker_whatever_their_names() -> None:
+    styles = style.cell_type_styles(["RPE", "A549", "HUVEC", "U2OS", "HEPG2", "MCF7"])
+    assert styles["HUVEC"] == style.CELL_TYPES["HUVEC"]
+    assert len({colour for colour, _ in styles.values()}) == len({m for _, m in styles.values()}) == 6
+    assert style.cell_type_styles(["HUVEC"])["HUVEC"] == styles["HUVEC"]
+
+
+def test_group_styles_are_64_different_pairs() -> None:
+    assert len({style.group_style(i) for i in range(64)}) == 64
+
+
+# ---------------------------------------------------------------- intervals
+
+
+@pytest.mark.parametrize(("correct", "total"), [(0, 10), (3, 10), (10, 10), (14301, 14359), (1, 1)])
+def test_wilson_bounds_are_the_shares_that_the_score_test_just_accepts(correct: int, total: int) -> None:
+    # By definition the bounds solve |p̂ − p| = z·√(p(1 − p)/n); found here by bisection.
+    def beyond(p: float) -> bool:
+        return abs(correct / total - p) > 1.959963985 * math.sqrt(p * (1 - p) / total)
+
+    low, high = wilson(correct, total)
+    for bound, (inside, outside) in ((low, (correct / total, 0.0)), (high, (correct / total, 1.0))):
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            inside, outside = (inside, middle) if beyond(middle) else (middle, outside)
+        assert bound == pytest.approx(inside, abs=1e-7)
+
+
+def test_wilson_of_nothing_is_everything() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+# ---------------------------------------------------------------- charts
+
+
+def test_ladder_bars_are_the_accuracies_on_an_axis_from_zero() -> None:
+    ax = score_ladder(RUNGS).axes[0]
+    assert widths(ax) == [0.51549, 0.95535, 0.99596]
+    assert ax.get_xlim()[0] == 0 and ax.get_xticks()[-1] == 1
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["baseline", "raw", "+ assignment"]
+    assert ax.yaxis_inverted()
+    # Gains are over the first rung of the recipe: a reference is not built upon.
+    assert texts(ax) == ["51.55 %", "95.53 %", "99.60 %  (+4.06)"]
+    assert [bool(patch.get_hatch()) for patch in ax.patches] == [True, False, False]
+    assert "14,359 wells" in ax.get_title(loc="left")
+
+
+def test_ladder_draws_the_given_spread_and_a_loss() -> None:
+    ax = score_ladder([Rung("a", 0.8, 100, spread=(0.7, 0.95)), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
+    assert texts(ax)[2].endswith("(+10.00)")  # over a, not over b
+    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.7, 0.95]
+    assert ax.collections[1].get_segments()[0][:, 0] == pytest.approx(wilson(30, 60))
+    assert texts(ax)[1].endswith("(−30.00)")
+    assert ax.get_yticklabels()[1].get_text() == "b\n60 wells"
+
+
+def test_without_answers_the_ladder_says_so() -> None:
+    (ax,) = score_ladder([Rung("raw", float("nan"), 0)]).axes
+    assert "nothing to score" in texts(ax)[0]
+
+
+@pytest.fixture
+def wells() -> pd.DataFrame:
+    rows = []
+    for cell_type, experiment, role, correct, total in [
+        ("HUVEC", "HUVEC-01", "out_of_fold", 30, 40),
+        ("HUVEC", "HUVEC-02", "out_of_fold", 10, 40),
+        ("HUVEC", "HUVEC-03", "test", 36, 40),
+        ("RPE", "RPE-01", "out_of_fold", 5, 20),
+    ]:
+        rows += [(cell_type, experiment, role, i < correct) for i in range(total)]
+    return pd.DataFrame(rows, columns=["cell_type", "experiment", "role", "correct"])
+
+
+def test_breakdown_bars_and_points_are_the_accuracies(wells: pd.DataFrame) -> None:
+    by_type, by_experiment = accuracy_breakdown(wells).axes
+    assert [bar.get_height() for bar in by_type.patches] == [0.5, 0.9, 0.25]
+    assert [bool(bar.get_hatch()) for bar in by_type.patches] == [False, True, False]
+    assert texts(by_type) == ["50.0 %\n80 wells", "90.0 %\n40 wells", "25.0 %\n20 wells"]
+    points = [line.get_ydata()[0] for line in by_experiment.lines if line.get_marker() != "None"]
+    assert points == [0.75, 0.25, 0.9, 0.25]
+    assert by_experiment.get_xticklabels()[2].get_text() == "HUVEC-03 (40)"
+    assert by_experiment.collections[0].get_segments()[0][:, 1] == pytest.approx(wilson(30, 40))
+
+
+def test_count_agrees_with_a_loop(wells: pd.DataFrame) -> None:
+    table = count(wells, ["cell_type"]).set_index("cell_type")
+    for cell_type in ("HUVEC", "RPE"):
+        right = [c for t, c in zip(wells["cell_type"], wells["correct"], strict=True) if t == cell_type]
+        assert table.loc[cell_type, "accuracy"] == sum(right) / len(right)
+        assert table.loc[cell_type, "low"] == pytest.approx(wilson(sum(right), len(right))[0])
+
+
+def test_without_answers_a_breakdown_says_so(wells: pd.DataFrame) -> None:
+    (ax,) = accuracy_breakdown(wells.iloc[:0]).axes
+    assert "nothing to score" in texts(ax)[0]
+
+
+def test_confusion_rows_are_shares_of_their_true_class() -> None:
+    counts = np.array([[8, 2, 0, 0], [0, 5, 0, 5], [0, 0, 0, 0], [0, 0, 0, 4]])
+    figure = confusion(counts, ["a", "b", "unused", "d"])
+    ax = figure.axes[0]
+    shares = np.asarray(ax.images[0].get_array())
+    assert shares.tolist() == [[0.8, 0.2, 0], [0, 0.5, 0.5], [0, 0, 1]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a (10)", "b (10)", "d (4)"]
+    assert sorted(texts(ax)) == sorted(["80", "20", "50", "50", "100"])
+    assert "24 wells, 70.8 % right" in ax.get_title(loc="left")
+
+
+def test_confusion_of_many_classes_lists_the_worst_pairs_first() -> None:
+    counts = 10 * np.eye(60, dtype=int)
+    counts[3, 7], counts[7, 3], counts[20, 50] = 4, 1, 3
+    ax = confusion(counts, [f"s{i}" for i in range(60)], pairs=2).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["s3, s7", "s20, s50"]
+    assert widths(ax) == [4, 3, 1, 0]  # forward bars, then the reverse ones
+    assert [text.strip() for text in texts(ax)] == ["5 of 25", "3 of 23"]
+
+
+def test_confusion_refuses_names_that_do_not_fit() -> None:
+    with pytest.raises(BadInput, match=r"\(2, 2\), expected \(3, 3\)"):
+        confusion(np.eye(2, dtype=int), ["a", "b", "c"])
+
+
+def history(models: int, folds: int, cell_types: list[str], rounds: int) -> pd.DataFrame:
+    stages = [("", 0), *((cell_type, r) for cell_type in cell_types for r in range(rounds))]
+    return pd.DataFrame(
+        [
+            {
+                "model": f"m{m}", "fold": fold, "cell_type": cell_type, "round": r, "epoch": epoch,
+                "step": 10 * epoch, "rate": 1e-3, "loss": 3 / epoch, "accuracy": epoch / 10,
+                "validation_loss": 4 / epoch, "validation_accuracy": epoch / 10 - 0.1 * fold if epoch % 2 else np.nan,
+                "consistency": 0.1 if cell_type else np.nan,
+            }
+            for m in range(models) for fold in range(folds)
+            for cell_type, r in stages for epoch in range(1, 6)
+        ]
+    )  # fmt: skip
+
+
+def test_curves_have_a_panel_per_model_stage_and_quantity() -> None:
+    axes = training_curves(history(2, 3, ["HUVEC", "RPE"], 2)).axes
+    assert len(axes) == 2 * 3 * 3
+    assert len([ax for ax in axes if not ax.axison]) == 2  # stage 1 has no consistency loss
+    accuracy = axes[7]  # model 0, accuracy, HUVEC
+    assert len(accuracy.lines) == 2 * 3 * 2  # rounds × folds × (training, validation)
+    training, validation = accuracy.lines[0], accuracy.lines[6]
+    assert training.get_ydata().tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert validation.get_xdata().tolist() == [1, 3, 5]  # epochs without a validation leave no gap
+    assert texts(accuracy) == ["end, mean of folds: 40.0 %, 40.0 %"]  # folds end at 50, 40 and 30 %
+
+
+def test_curves_of_stage_one_alone_have_two_panels() -> None:
+    assert len(training_curves(history(1, 2, [], 0).drop(columns="consistency")).axes) == 2
+
+
+# ---------------------------------------------------------------- plates
+
+
+@pytest.fixture
+def plate() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            ("P1", 1, 1, "negative_control", 9, "unknown"),
+            ("P1", 1, 2, "positive_control", 8, "unknown"),
+            ("P1", 2, 2, "positive_control", 7, "unknown"),
+            ("P1", 2, 3, "treatment", 0, "correct"),
+            ("P1", 2, 4, "treatment", 1, "wrong"),
+            ("P2", 2, 4, "treatment", 1, "wrong"),
+        ],
+        columns=["plate_id", "row", "column", "well_type", "sirna", "outcome"],
+    )
+
+
+def test_plate_map_puts_wells_where_they_stand(plate: pd.DataFrame) -> None:
+    axes = plate_map(plate, ["P1"], rows=4, columns=6).axes
+    assert len(axes) == 2
+    treatment, _, negative = axes[0].collections
+    assert treatment.get_offsets().tolist() == [[3, 2], [4, 2]]  # x is the column
+    assert negative.get_offsets().tolist() == [[1, 1]]
+    numbers = {text.get_text(): text.get_position() for text in axes[0].texts}
+    assert numbers == {"2": (2, 1), "1": (2, 2)}  # in the order of their classes, not of the wells
+    assert axes[1].get_title(loc="left") == "P1\n1 correct, 1 wrong, 3 unknown"
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == list("ABCD")
+    assert axes[0].yaxis_inverted()  # row A on top
+
+
+def test_a_screen_without_positions_gets_a_note(plate: pd.DataFrame) -> None:
+    nowhere = plate.assign(row=-1, column=-1)
+    assert has_positions(plate) and not has_positions(nowhere)
+    (ax,) = plate_map(nowhere, ["P1"]).axes
+    assert "no row and column" in texts(ax)[0]
+
+
+# ---------------------------------------------------------------- images
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 65536, (2, 6, 20, 16), dtype=np.uint16)
+
+
+def test_stretch_maps_the_percentiles_of_each_channel_of_each_site(images: np.ndarray) -> None:
+    images[1, 2] = 77
+    stretched = stretch(images)
+    for site, channel in ((0, 0), (0, 5), (1, 1)):
+        pixels = images[site, channel]
+        low, high = np.percentile(pixels, 0.5), np.percentile(pixels, 99.7)
+        assert stretched[site, channel] == pytest.approx(np.clip((pixels - low) / (high - low), 0, 1), abs=1e-6)
+    assert not stretched[1, 2].any()  # a constant channel is black, not NaN
+
+
+def test_composite_gives_each_channel_its_known_colour() -> None:
+    pixels = np.zeros((6, 6, 6), dtype=np.float32)
+    for channel in range(6):
+        pixels[channel, channel, :] = 1
+    rgb = composite(pixels, [f"w{i}" for i in range(1, 7)])
+    for channel, colour in enumerate(style.CHANNEL_RGB):
+        assert rgb[channel, 0] == pytest.approx(np.array(colour) / 255, abs=0.01)
+    hpa = composite(pixels[:4], ["red", "green", "blue", "yellow"])
+    assert hpa[:4, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]]
+
+
+@pytest.mark.parametrize(("channels", "panels"), [(6, 14), (1, 2), (3, 8)])
+def test_site_images_shows_the_composite_and_every_channel(images: np.ndarray, channels: int, panels: int) -> None:
+    figure = site_images(images[:, :channels], [f"c{i}" for i in range(channels)], ["one", "two"])
+    assert len(figure.axes) == panels
+    last = figure.axes[-1].images[0].get_array()
+    assert np.asarray(last) == pytest.approx(stretch(images[:, :channels])[1, -1])
+    assert figure.axes[0].get_ylabel() == "one"
+
+
+def test_site_titles_fit_beside_their_row(images: np.ndarray) -> None:
+    sites = pd.DataFrame({"site_id": ["HUVEC-01_1_B02_1", "x" * 36], "cell_type": "HUVEC", "sirna": [3, -1]})
+    titles = site_titles(sites, pd.Series({3: "HNRNPA1"}))
+    assert titles[0] == "HUVEC-01_1_B02_1\nHUVEC, HNRNPA1"
+    assert titles[1].endswith("HUVEC, class withheld")
+    figure = site_images(images[:, :, :16], list("abcdef"), titles)
+    figure.canvas.draw()
+    for ax in (figure.axes[0], figure.axes[7]):
+        assert ax.yaxis.label.get_window_extent().height <= 1.05 * ax.get_window_extent().height
+
+
+def test_site_images_names_what_does_not_fit(images: np.ndarray) -> None:
+    with pytest.raises(BadInput, match=r"\(2, 6, 20, 16\), expected \(1 sites, 6 channels"):
+        site_images(images, list("abcdef"), ["one"])
+
+
+def test_grad_cam_grid_lays_the_map_over_every_channel(images: np.ndarray) -> None:
+    cams = np.random.default_rng(1).random((2, 20, 16))
+    attention = np.array([[0.1, 1.0, -0.5, 0, 0, 0], [1.0, 0, 0, 0, 0, 0.2]])
+    figure = grad_cam_grid(images, cams, list("abcdef"), ["one", "two"], attention)
+    assert len(figure.axes) == 2 * 8 + 1  # and the colour bar
+    overlay = figure.axes[4].images[1]  # first site, channel c
+    assert np.asarray(overlay.get_array()).tolist() == cams[0].tolist()
+    labels = [figure.axes[i].xaxis.label for i in range(2, 8)]
+    assert [label.get_text() for label in labels] == ["0.10", "1.00", "−0.50", "0.00", "0.00", "0.00"]
+    assert [label.get_weight() for label in labels].index("bold") == 1
+    with pytest.raises(BadInput, match="cams of shape"):
+        grad_cam_grid(images, cams[:, :3], list("abcdef"), ["one", "two"], attention)
+
+
+# ---------------------------------------------------------------- embedding and batch effect
+
+
+def test_embedding_map_has_a_panel_per_grouping_with_its_purity() -> None:
+    random = np.random.default_rng(0)
+    points = random.normal(size=(90, 2))
+    cell_types = ["HUVEC", "RPE", "U2OS"] * 30
+    classes = [f"s{i % 30}" for i in range(90)]
+    groups = {"cell type": cell_types, "class": classes}
+    figure = embedding_map(points, groups, {"cell type": (0.9, 1 / 3), "class": (0.5, 0.03)}, 0.93)
+    cell_type, by_class = figure.axes
+    assert "90 % of neighbours share it (chance 33.3 %)" in cell_type.get_title(loc="left")
+    assert [len(cloud.get_offsets()) for cloud in cell_type.collections] == [0, 30, 30, 30]  # none is unknown
+    assert len(by_class.collections) == 31 and by_class.get_legend() is None
+    named = [text.get_text() for text in by_class.texts]
+    assert 0 < len(named) <= 30 and set(named) <= set(classes)
+    assert "trustworthiness 0.93" in figure.get_supxlabel()
+
+
+def test_points_of_no_known_class_are_grey_and_no_group() -> None:
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    figure = embedding_map(points, {"class": ["", "a"] * 10}, {"class": (1.0, 0.5)}, 0.9)
+    ax = figure.axes[0]
+    assert ax.get_title(loc="left").startswith("class: 1 group\n")
+    assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
+
+
+def channel_means(experiment_sd: float, plate_sd: float) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    rows = []
+    for cell_type in ("HUVEC", "RPE"):
+        for e in range(200):
+            effect = random.normal(0, experiment_sd)
+            for p in range(4):
+                mean = (20 if cell_type == "RPE" else 5) * np.exp(effect + random.normal(0, plate_sd))
+                rows.append((f"{cell_type}-{e}_{p}", f"{cell_type}-{e}", cell_type, 0, mean))
+    return pd.DataFrame(rows, columns=["plate_id", "experiment", "cell_type", "channel", "mean"])
+
+
+def test_spread_finds_the_standard_deviations_that_made_the_means() -> None:
+    experiments, plates = spread(channel_means(0.4, 0.1))
+    assert plates == pytest.approx(0.1, rel=0.05)
+    assert experiments == pytest.approx(math.hypot(0.4, 0.1 / 2), rel=0.08)  # the mean of 4 plates
+
+
+def test_spread_of_the_real_screen_is_the_published_one() -> None:
+    folder = os.environ.get("CELLSIGNAL_DATA")
+    if not folder:
+        pytest.skip("CELLSIGNAL_DATA is not set: no published plate statistics")
+    table = pd.read_csv(Path(folder) / "rxrx1-metadata/derived/mean_std_plate.csv")
+    table["cell_type"] = table["experiment"].str.split("-").str[0]
+    found = [spread(of_channel) for _, of_channel in table.groupby("channel")]
+    # The experiments' and plates' standard deviations of the log mean, of all 51 × 4 plates.
+    assert [e for e, _ in found] == pytest.approx([0.48, 0.35, 0.34, 0.44, 0.60, 0.45], abs=0.015)
+    assert [p for _, p in found] == pytest.approx([0.12, 0.10, 0.10, 0.05, 0.08, 0.06], abs=0.015)
+
+
+def test_normalization_effect_draws_every_plate_by_experiment() -> None:
+    means = channel_means(0.4, 0.1)
+    means = means[means["experiment"].isin(["HUVEC-0", "HUVEC-1", "RPE-0"])]
+    figure = normalization_effect(means, ["DNA"])
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["HUVEC-0", "HUVEC-1", "RPE-0"]
+    huvec, rpe = ax.lines
+    assert (len(huvec.get_ydata()), len(rpe.get_ydata())) == (8, 4)
+    assert set(rpe.get_xdata()) == {2}
+    assert list(rpe.get_ydata()) == means.loc[means["cell_type"] == "RPE", "mean"].tolist()
+    assert ax.get_yscale() == "log"
+    assert ax.get_title(loc="left").startswith("DNA: experiments ×/÷")

@@ -1,0 +1,100 @@
+"""Plate maps: what stands where, and where the model errs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cellsignal.figures import style
+
+WELL_TYPES = {
+    "treatment": ("treatment", style.SKY, "o"),
+    "positive_control": ("positive control (number: its class, in order)", style.ORANGE, "s"),
+    "negative_control": ("negative control", style.BLACK, "D"),
+}
+OUTCOMES = {
+    "correct": ("correct", style.BLUE, "o"),
+    "wrong": ("wrong", style.VERMILLION, "X"),
+    "unknown": ("truth not known", "#BBBBBB", "."),
+}
+
+
+def has_positions(sites: pd.DataFrame) -> bool:
+    """Whether any site (or well) of the table has a row and a column on its plate (−1: none)."""
+    return bool(((sites["row"] >= 0) & (sites["column"] >= 0)).any())
+
+
+@style.look()
+def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, columns: int = 24) -> Figure:
+    """For each of `plate_ids` two maps: the type of each well, and whether its class was found.
+
+    `wells`: one row per well, columns `plate_id`, `row`, `column` (0-based, −1 without a position),
+    `well_type`, `outcome` (`correct`, `wrong`, `unknown`), `sirna` int (numbers the positive controls).
+    `rows` × `columns` is the size of a plate. A screen without positions gets a note instead.
+    """
+    wells = wells[wells["plate_id"].isin(list(plate_ids))]
+    if not has_positions(wells):
+        return style.note("The wells of this screen have no row and column: there is no plate to draw.")
+    cell = min(0.29, 6.6 / columns)  # inches per well
+    width, height = max(9.0, 2 * (columns * cell + 0.5)), len(plate_ids) * (rows * cell + 0.8) + 0.7
+    figure, axes = style.panels(len(plate_ids), 2, width, height)
+    controls = sorted(set(wells.loc[wells["well_type"] == "positive_control", "sirna"]))
+    for (left, right), plate_id in zip(axes, plate_ids, strict=True):
+        plate = wells[wells["plate_id"] == plate_id]
+        _wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
+        for row in plate[plate["well_type"] == "positive_control"].to_dict("records"):
+            text = str(controls.index(row["sirna"]) + 1)
+            left.text(row["column"], row["row"], text, ha="center", va="center_baseline", fontsize=7)
+        left.set_title(f"{plate_id}\n{_counts(plate, 'well_type', WELL_TYPES)}", fontsize=9)
+        _wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
+        right.set_title(f"{plate_id}\n{_counts(plate, 'outcome', OUTCOMES)}", fontsize=9)
+    # Legends fill by column: a row for the well types, a row for the outcomes.
+    entries = [entry for pair in zip(WELL_TYPES.values(), OUTCOMES.values(), strict=True) for entry in pair]
+    figure.legend(
+        handles=[
+            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=8, label=label)
+            for label, colour, marker in entries
+        ],
+        loc="outside lower center",
+        ncols=3,
+    )
+    return figure
+
+
+def _counts(plate: pd.DataFrame, column: str, kinds: dict[str, tuple[str, str, str]]) -> str:
+    numbers = plate[column].value_counts()
+    return ", ".join(f"{numbers[k]} {k.replace('_', ' ')}" for k in kinds if k in numbers)
+
+
+def _wells(
+    ax: Axes,
+    plate: pd.DataFrame,
+    column: str,
+    kinds: dict[str, tuple[str, str, str]],
+    rows: int,
+    columns: int,
+    cell: float,
+) -> None:
+    for kind, (_, colour, marker) in kinds.items():
+        of_kind = plate[plate[column] == kind]
+        size = (cell * 72 * 0.78) ** 2  # points², most of a well
+        ax.scatter(of_kind["column"], of_kind["row"], s=size, c=colour, marker=marker, linewidths=0)
+    ax.set_xlim(-0.6, columns - 0.4)
+    ax.set_ylim(rows - 0.4, -0.6)
+    ax.set_aspect("equal")
+    ax.set_xticks(range(columns), [str(i + 1) for i in range(columns)], fontsize=7)
+    ax.set_yticks(range(rows), [_letters(i) for i in range(rows)], fontsize=7)
+    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    ax.grid(True, which="minor")
+    ax.tick_params(which="both", length=0, labelbottom=False, labeltop=True)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _letters(row: int) -> str:
+    """A … Z, AA … AF: the rows of plates of up to 1,536 wells."""
+    return chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
