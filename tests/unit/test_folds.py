@@ -16,7 +16,7 @@ needs_data = pytest.mark.skipif(not DATA, reason="CELLSIGNAL_DATA is unset: the 
 
 
 def screen_table(experiments: dict[str, int], classes: int = 16, test: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Sites of experiments `{cell type}-{number}` of two plates, every class once per experiment, shuffled."""
+    """Sites of experiments `{cell type}-{number}` of two plates, each class once per experiment."""
     random = np.random.default_rng(0)
     rows = []
     for cell_type, count in experiments.items():
@@ -25,9 +25,7 @@ def screen_table(experiments: dict[str, int], classes: int = 16, test: tuple[str
             order = random.permutation(classes).reshape(2, -1)
             for plate in (1, 2):
                 for i, sirna in enumerate(order[plate - 1]):
-                    rows.append(
-                        (experiment, f"{experiment}_{plate}", i // 6 + 1, i % 6 + 1, cell_type, int(sirna))
-                    )
+                    rows.append((experiment, f"{experiment}_{plate}", i // 6 + 1, i % 6 + 1, cell_type, int(sirna)))
     table = pd.DataFrame(rows, columns=["experiment", "plate_id", "row", "column", "cell_type", "sirna"])
     table["dataset"] = np.where(table["experiment"].isin(test), "test", "train")
     table["well_type"] = "treatment"
@@ -91,9 +89,7 @@ def test_twins_are_found_with_plates_shifted_and_share_a_fold() -> None:
     for seed in range(5):
         folds = assign_folds(sites, FoldSettings(count=4, seed=seed)).set_index("group")
         assert folds.loc["HUVEC-02", "fold"] == folds.loc["RPE-05", "fold"]
-        assert folds["twin_of"].to_dict() == {
-            g: "HUVEC-02" if g in ("HUVEC-02", "RPE-05") else "" for g in folds.index
-        }
+        assert folds["twin_of"].to_dict() == {g: "HUVEC-02" if g in ("HUVEC-02", "RPE-05") else "" for g in folds.index}
     apart = [
         assign_folds(sites, FoldSettings(count=4, seed=s, keep_twins=False)).set_index("group")["fold"]
         for s in range(5)
@@ -129,7 +125,7 @@ def test_folds_by_plate_read_back_by_plate() -> None:
 
 def test_fewer_groups_than_folds_is_an_error_that_names_the_twins() -> None:
     sites = copy_layout(screen_table({"HUVEC": 3}), "HUVEC-01", "HUVEC-02")
-    with pytest.raises(BadInput, match="3 folds of 2 train groups.*HUVEC-01, HUVEC-02 share one layout"):
+    with pytest.raises(BadInput, match=r"3 folds of 2 train groups.*HUVEC-01, HUVEC-02 share one layout"):
         assign_folds(sites, FoldSettings(count=3))
     assert len(assign_folds(sites, FoldSettings(count=3, keep_twins=False))) == 3
 
@@ -137,7 +133,7 @@ def test_fewer_groups_than_folds_is_an_error_that_names_the_twins() -> None:
 def test_a_class_that_lives_in_one_group_is_an_error() -> None:
     sites = screen_table({"HUVEC": 4})
     sites.loc[(sites["experiment"] == "HUVEC-03") & (sites["sirna"] == 5), "sirna"] = 16
-    with pytest.raises(BadInput, match="class 16: only in HUVEC-03, so the training part of fold . lacks it"):
+    with pytest.raises(BadInput, match=r"class 16: only in HUVEC-03, so the training part of fold . lacks it"):
         assign_folds(sites, FoldSettings(count=2))
 
 

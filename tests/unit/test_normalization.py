@@ -1,6 +1,5 @@
 """Normalization statistics equal a two-pass float64 computation over the pixels, in every grouping."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,11 @@ from cellsignal.plates import SiteReader, pack_plate
 SIZE = 12
 
 
-def make_screen(root: Path, dtype: str = "u1", plates: Sequence[str] = ("A-01_1", "A-01_2", "A-02_1", "B-01_1")) -> tuple[
-    pd.DataFrame, list[Path]
-]:  # fmt: skip
+def make_screen(root: Path, dtype: str = "u1") -> tuple[pd.DataFrame, list[Path]]:
     """A packed screen of random images whose level depends on the plate."""
     random, tables, stores = np.random.default_rng(0), [], []
     top = np.iinfo(dtype).max
-    for number, plate in enumerate(plates):
+    for number, plate in enumerate(("A-01_1", "A-01_2", "A-02_1", "B-01_1")):
         names = [f"{plate}_B{2 + i:02d}_1" for i in range(5)]
         rows = pd.DataFrame(
             {

@@ -138,7 +138,7 @@ def test_seeds_experiments_plates_and_sites_differ(tmp_path: Path) -> None:
     simulate_plate(screen(), "RPE-01_2", tmp_path / "a")
     simulate_plate(screen(), "RPE-02_1", tmp_path / "a")
     simulate_plate(screen(seed=1), "RPE-01_1", tmp_path / "b")
-    files = [p for p in tmp_path.rglob("B02_s?_w2.png")]
+    files = list(tmp_path.rglob("B02_s?_w2.png"))
     assert len(files) == 8 and len({p.read_bytes() for p in files}) == 8
 
 
@@ -149,9 +149,7 @@ def test_phenotypes_have_the_asked_for_size_and_share_between_cell_types() -> No
     b = np.array([phenotype(settings, s, "RPE") for s in range(400)])
     assert a.shape == (400, 12)
     assert a.std() == pytest.approx(0.5, rel=0.05)
-    assert (a * b).mean() / 0.25 == pytest.approx(
-        0.6, abs=0.05
-    )  # covariance: the shared 60 % of the variance
+    assert (a * b).mean() / 0.25 == pytest.approx(0.6, abs=0.05)  # covariance: the shared 60 % of the variance
     assert (phenotype(settings, 404, "RPE") == 0).all()  # the negative control is untreated
 
 
@@ -204,9 +202,7 @@ def test_a_cell_type_unknown_to_rxrx1_has_its_own_fixed_look() -> None:
 
 
 def test_a_fitting_full_plate_is_rxrx1s() -> None:
-    settings = screen(
-        plate_rows=16, plate_columns=24, sirnas=1108, positive_controls=30, cell_types={"U2OS": [1, 0]}
-    )
+    settings = screen(plate_rows=16, plate_columns=24, sirnas=1108, positive_controls=30, cell_types={"U2OS": [1, 0]})
     wells = layout(settings).drop_duplicates("well_id")
     assert len(wells) == 4 * 308
     assert wells["well"].iloc[307] == "O23"
@@ -233,5 +229,5 @@ def test_an_unknown_plate_is_an_error(tmp_path: Path) -> None:
 def test_a_screen_without_settings_or_cell_types_is_an_error() -> None:
     with pytest.raises(BadInput, match="at least one cell type"):
         layout(screen(cell_types={}))
-    with pytest.raises(BadInput, match="screen.simulated: missing"):
+    with pytest.raises(BadInput, match=r"screen\.simulated: missing"):
         layout(ScreenSettings(name="x", kind="simulated", channels=CHANNELS, image_size=24))

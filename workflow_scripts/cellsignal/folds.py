@@ -25,9 +25,7 @@ def _plate_layouts(sites: pd.DataFrame) -> pd.DataFrame:
     wells = known.drop_duplicates(["plate_id", "row", "column", "sirna"])
     # A well of several classes (labels of cells or sites, not of wells) says nothing about a layout.
     wells = wells[~wells.duplicated(["plate_id", "row", "column"], keep=False)]
-    return (
-        wells.pivot(index="plate_id", columns=["row", "column"], values="sirna").fillna(-1).astype(np.int64)
-    )
+    return wells.pivot(index="plate_id", columns=["row", "column"], values="sirna").fillna(-1).astype(np.int64)  # noqa: PD010
 
 
 def _like_plates(sites: pd.DataFrame) -> list[tuple[str, str]]:
@@ -75,9 +73,7 @@ def twins(sites: pd.DataFrame) -> list[set[str]]:
         pair = min((experiment_of[a], experiment_of[b]), (experiment_of[b], experiment_of[a]))
         if pair[0] != pair[1]:
             matched.setdefault(pair, set()).update((a, b))
-    return _merge(
-        [pair for pair, plates in matched.items() if plates >= plates_of[pair[0]] | plates_of[pair[1]]]
-    )
+    return _merge([pair for pair, plates in matched.items() if plates >= plates_of[pair[0]] | plates_of[pair[1]]])
 
 
 def assign_folds(sites: pd.DataFrame, settings: FoldSettings) -> pd.DataFrame:
@@ -157,7 +153,7 @@ def _problems(fold: NDArray[np.int64], classes: NDArray[Any], unit: NDArray[Any]
     problems = [f"fold {f}: no groups" for f in range(count) if not (fold == f).any()]
     pairs = pd.DataFrame({"sirna": classes, "fold": fold, "unit": unit}).drop_duplicates()
     for sirna, rows in pairs[pairs["sirna"] >= 0].groupby("sirna"):
-        if rows["fold"].nunique() == 1:
+        if len(set(rows["fold"])) == 1:
             where = ", ".join(sorted(set(rows["unit"]))[:5])
             problems.append(
                 f"class {sirna}: only in {where}, so the training part of fold {rows['fold'].iloc[0]} lacks it; "

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, either byte order
-BITS = {"L": np.dtype("u1"), "I;16": np.dtype("u2"), "I;16B": np.dtype("u2")}
+BITS: dict[str, Any] = {"L": np.uint8, "I;16": np.uint16, "I;16B": np.uint16}
 
 
 class Unreadable(Exception):
@@ -67,10 +67,10 @@ def _single(content: bytes, size: int) -> Pixels:
         raise Unreadable(f"has {image.size[1]} × {image.size[0]} pixels; expected {size} × {size}")
     try:
         image.verify()  # the checksums of PNG's pixel data, which decoding passes over
-        pixels = np.asarray(Image.open(BytesIO(content)))
+        pixels: Pixels = np.asarray(Image.open(BytesIO(content))).astype(BITS[image.mode], copy=False)
     except (OSError, ValueError, SyntaxError) as error:
         raise Unreadable(f"is truncated or damaged ({len(content):,} bytes: {error})") from error
-    return pixels.astype(BITS[image.mode], copy=False)[None]
+    return pixels[None]
 
 
 def _tiff(content: bytes, size: int, channels: int | None) -> Pixels:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellsignal.errors import BadInput, raise_all
+from cellsignal.errors import raise_all
 from cellsignal.plates import PlateStore
 
 Scheme = Literal["plate", "experiment", "cell_type", "site"]
@@ -49,8 +49,7 @@ def statistics(stores: Sequence[str | Path], sites: pd.DataFrame, scheme: Scheme
     for path in stores:
         store = PlateStore(path)
         problems += [
-            f"{path}: site {s} is not in the site table"
-            for s in store.site_id[~np.isin(store.site_id, known)]
+            f"{path}: site {s} is not in the site table" for s in store.site_id[~np.isin(store.site_id, known)]
         ]
         channels = channels or store.sums.shape[1]
         if store.sums.shape[1] != channels:
@@ -77,9 +76,7 @@ def moments(count: int, total: int, squares: int) -> tuple[float, float, int]:
     return total / count, math.sqrt((count * squares - total * total) / (count * count)), count
 
 
-def lookup(
-    table: pd.DataFrame, sites: pd.DataFrame, scheme: Scheme
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def lookup(table: pd.DataFrame, sites: pd.DataFrame, scheme: Scheme) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and std of each site's group, float32 (sites, channels), in the order of `sites`.
 
     A constant channel has std 1, so that (x − mean) / std is 0 there.
@@ -88,8 +85,9 @@ def lookup(
         BadInput: the table lacks a group.
     """
     wanted = sites[GROUP_COLUMN[scheme]]
-    means = table.pivot(index="group", columns="channel", values="mean")
-    stds = table.pivot(index="group", columns="channel", values="std").reindex(means.index)
+    # pivot, because it refuses a table that has a group twice.
+    means = table.pivot(index="group", columns="channel", values="mean")  # noqa: PD010
+    stds = table.pivot(index="group", columns="channel", values="std").reindex(means.index)  # noqa: PD010
     rows = means.index.get_indexer(pd.Index(wanted))
     raise_all(
         [f"normalization table by {scheme}: no group {g}" for g in sorted(set(wanted[rows < 0]))],

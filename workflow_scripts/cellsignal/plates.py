@@ -1,7 +1,7 @@
 """The packed pixel store of a plate: one HDF5 file that loaders map into memory.
 
-`pixels` uint8 or uint16 (site, channel, height, width), contiguous and uncompressed · `site_id` bytes (site,) ·
-`histogram` uint32 (site, channel, 256), of value >> 8 where pixels have 16 bits · `sums` uint64
+`pixels` uint8 or uint16 (site, channel, height, width), contiguous and uncompressed · `site_id` bytes
+(site,) · `histogram` uint32 (site, channel, 256), of value >> 8 where pixels have 16 bits · `sums` uint64
 (site, channel, 3): pixel count, sum, sum of squares, exact · `sha256` bytes (site, image) of every source
 file. Equal sources give equal bytes.
 """
@@ -59,14 +59,10 @@ def pack_plate(
         raise BadInput(f"{plate}: no sites to pack; expected at least one")
     problems: list[Problem] = []
     with atomic(path) as temporary:
-        packed = _write_sites(
-            rows, Path(root), temporary, image_size, channels, jobs, allow_missing_sites, problems
-        )
+        packed = _write_sites(rows, Path(root), temporary, image_size, channels, jobs, allow_missing_sites, problems)
         if problems and (not allow_missing_sites or not packed):
             bad = len({p["site_id"] for p in problems})
-            advice = (
-                "no site is left to pack" if allow_missing_sites else "or set pack.allow_missing_sites: true"
-            )
+            advice = "no site is left to pack" if allow_missing_sites else "or set pack.allow_missing_sites: true"
             raise_all(
                 [f"{p['image']} {p['problem']} (site {p['site_id']})" for p in problems],
                 f"{plate}: {bad} of {len(rows)} sites unreadable; restore the files below {root}"
@@ -77,9 +73,7 @@ def pack_plate(
     return problems
 
 
-def _decode(
-    images: Sequence[str], root: Path, size: int, channels: int | None
-) -> tuple[Any, list[str], list[Any]]:
+def _decode(images: Sequence[str], root: Path, size: int, channels: int | None) -> tuple[Any, list[str], list[Any]]:
     """One site: its pixels (None if an image is bad), digests, and (image, problem) of bad images."""
     planes, digests, bad = [], [], []
     for image in images:
@@ -125,9 +119,7 @@ def _write_sites(
     """
     names, count, first = rows["site_id"].tolist(), 0, ""
     with h5py.File(path, "w") as file:
-        for site, (pixels, digests, bad) in zip(
-            names, _decoded(rows, root, size, channels, jobs), strict=True
-        ):
+        for site, (pixels, digests, bad) in zip(names, _decoded(rows, root, size, channels, jobs), strict=True):
             if pixels is not None and "pixels" not in file:
                 _create(file, len(rows), pixels, len(digests), max(map(len, names)))
                 first = site
@@ -191,9 +183,7 @@ def _keep_first(path: Path, count: int) -> None:
     try:
         with h5py.File(whole, "r") as source, h5py.File(path, "w") as target:
             for name in DATASETS:
-                target.create_dataset(
-                    name, (count, *source[name].shape[1:]), source[name].dtype, track_times=False
-                )
+                target.create_dataset(name, (count, *source[name].shape[1:]), source[name].dtype, track_times=False)
             for start in range(0, count, COPIED):
                 part = slice(start, min(start + COPIED, count))
                 for name in DATASETS:
@@ -268,8 +258,8 @@ class SiteReader:
         self.dtype: np.dtype[Any] = first.dtype
         raise_all(
             [
-                f"{s.path}: pixels {s.pixels.shape[1:]} {s.pixels.dtype}; expected {self.shape} {self.dtype} as in "
-                f"{self.stores[0].path}"
+                f"{s.path}: pixels {s.pixels.shape[1:]} {s.pixels.dtype}; "
+                f"expected {self.shape} {self.dtype} as in {self.stores[0].path}"
                 for s in self.stores
                 if (s.pixels.shape[1:], s.pixels.dtype) != (self.shape, self.dtype)
             ],
@@ -280,9 +270,7 @@ class SiteReader:
         self._rows = pd.Index(self.site_id)
         if not self._rows.is_unique:
             twice = self._rows[self._rows.duplicated()].unique()
-            raise BadInput(
-                [f"site {site}: in more than one place of the stores" for site in twice], "plate stores"
-            )
+            raise BadInput([f"site {site}: in more than one place of the stores" for site in twice], "plate stores")
 
     def __len__(self) -> int:
         return len(self.site_id)
@@ -290,12 +278,12 @@ class SiteReader:
     def index(self, site_ids: Any) -> NDArray[np.int64]:
         """Rows of sites. Raises BadInput if one is in no store."""
         wanted = np.asarray(site_ids, dtype=str)
-        rows = self._rows.get_indexer(pd.Index(wanted))
+        rows: NDArray[np.int64] = self._rows.get_indexer(pd.Index(wanted)).astype(np.int64)
         raise_all([f"site {site}: in no plate store" for site in wanted[rows < 0]], "plate stores")
-        return rows.astype(np.int64)
+        return rows
 
     def read(self, sites: Any, /) -> NDArray[Any]:
-        """Pixels (n, channel, height, width) of `sites`: rows, or site ids; in their order, repeats allowed."""
+        """Pixels (n, channel, height, width) of `sites`: rows or site ids, in any order, with repeats."""
         rows = np.asarray(sites)
         rows = rows.astype(np.int64) if rows.dtype.kind in "iu" or not rows.size else self.index(rows)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):

@@ -71,9 +71,7 @@ class Morphology:
 def morphology(log_traits: Vector, blur: float, stain: Vector, background: Vector) -> Morphology:
     """The morphology that belongs to 12 log traits (in the order of `TRAITS`), under a plate's effects."""
     count, size, nucleus_size, elongation, *light, texture, puncta = np.exp(log_traits)
-    return Morphology(
-        count, size, nucleus_size, elongation, texture, puncta, blur, stain * np.array(light), background
-    )
+    return Morphology(count, size, nucleus_size, elongation, texture, puncta, blur, stain * np.array(light), background)
 
 
 def _centres(random: Generator, count: int, low: float, high: float, distance: float) -> Vector:
@@ -88,22 +86,22 @@ def _centres(random: Generator, count: int, low: float, high: float, distance: f
     return centres
 
 
-def _waves(random: Generator, size: int, length: float, fields: int) -> NDArray[np.float32]:
+def _waves(random: Generator, size: int, length: float, fields: int) -> Image:
     """Smooth random fields (fields, size, size) of unit variance: sums of four plane waves of `length`."""
     angle, phase = random.uniform(0, 2 * np.pi, (2, fields, 4, 1))
     step = 2 * np.pi / (length * random.uniform(0.7, 1.6, (fields, 4, 1)))
     axis = np.arange(size)
     x = np.exp(1j * (np.cos(angle) * step * axis + phase)).astype(np.complex64)
     y = np.exp(1j * (np.sin(angle) * step * axis)).astype(np.complex64)
-    return np.einsum("fwy,fwx->fyx", y, x).real * np.float32(np.sqrt(0.5))
+    fields_of_waves: Image = np.einsum("fwy,fwx->fyx", y, x).real * np.float32(np.sqrt(0.5))
+    return fields_of_waves
 
 
-def _noise(random: Generator, size: int, length: float) -> NDArray[np.float32]:
+def _noise(random: Generator, size: int, length: float) -> Image:
     """A random field (size, size) of unit variance, grains of `length` pixels."""
-    field = gaussian_filter(
-        random.standard_normal((size, size), dtype=np.float32), length, mode="wrap", truncate=2.5
-    )
-    return field / (field.std() + np.float32(1e-6))
+    field = gaussian_filter(random.standard_normal((size, size), dtype=np.float32), length, mode="wrap", truncate=2.5)
+    unit: Image = field / (field.std() + np.float32(1e-6))
+    return unit
 
 
 def _spots(size: int, places: Vector, brightness: Vector, width: float) -> Image:
@@ -111,7 +109,8 @@ def _spots(size: int, places: Vector, brightness: Vector, width: float) -> Image
     at = np.floor(places).astype(int)
     inside = ((at >= 0) & (at < size)).all(1)
     flat = np.bincount(at[inside] @ [size, 1], brightness[inside], minlength=size * size)
-    return gaussian_filter(flat.reshape(size, size).astype(np.float32), width, mode="constant", truncate=3.0)
+    spots: Image = gaussian_filter(flat.reshape(size, size).astype(np.float32), width, mode="constant", truncate=3.0)
+    return spots
 
 
 def draw_site(random: Generator, size: int, cells: float, shape: Morphology) -> Image:
@@ -147,9 +146,7 @@ def draw_site(random: Generator, size: int, cells: float, shape: Morphology) -> 
     square = long * long + short * short
     # Logistic edges; the exponent is bounded to keep float32 finite.
     body = 1 / (1 + np.exp(np.clip(6 * (square * (cell**-2).astype(np.float32)[:, None, None] - 1), -20, 20)))
-    core = 1 / (
-        1 + np.exp(np.clip(8 * (square * (nucleus**-2).astype(np.float32)[:, None, None] - 1), -20, 20))
-    )
+    core = 1 / (1 + np.exp(np.clip(8 * (square * (nucleus**-2).astype(np.float32)[:, None, None] - 1), -20, 20)))
 
     grain = unit * shape.texture
     filaments = 0.5 + 0.5 * np.sin(
@@ -187,6 +184,6 @@ def draw_site(random: Generator, size: int, cells: float, shape: Morphology) -> 
 
     site *= ((1 - BACKGROUND) * shape.stain / UNIT_LIGHT)[:, None, None]
     site += (BACKGROUND * shape.background)[:, None, None]
-    return gaussian_filter(
-        site.astype(np.float32), (0, *2 * [0.09 * unit * shape.blur]), mode="nearest", truncate=3.0
-    )
+    blur = 0.09 * unit * shape.blur
+    blurred: Image = gaussian_filter(site.astype(np.float32), (0, blur, blur), mode="nearest", truncate=3.0)
+    return blurred

@@ -52,13 +52,9 @@ def _settings(screen: ScreenSettings) -> SimulatedSettings:
         raise BadInput("screen.simulated: missing; expected the settings of the simulated screen")
     problems = []
     if len(screen.channels) != CHANNELS:
-        problems.append(
-            f"screen.channels: {len(screen.channels)} names; the simulator draws {CHANNELS} channels"
-        )
+        problems.append(f"screen.channels: {len(screen.channels)} names; the simulator draws {CHANNELS} channels")
     if simulated.sirnas % PLATES:
-        problems.append(
-            f"screen.simulated.sirnas: {simulated.sirnas} is not a multiple of {PLATES} (plate groups)"
-        )
+        problems.append(f"screen.simulated.sirnas: {simulated.sirnas} is not a multiple of {PLATES} (plate groups)")
     interior = max(screen.plate_rows - 2, 0) * max(screen.plate_columns - 2, 0)
     needed = -(-simulated.sirnas // PLATES) + simulated.positive_controls + 1
     if needed > interior:
@@ -163,7 +159,8 @@ def phenotype(simulated: SimulatedSettings, sirna: int, cell_type: str) -> NDArr
     common = named_random(simulated.seed, "phenotype", *name).standard_normal(len(TRAITS))
     specific = named_random(simulated.seed, "phenotype", *name, cell_type).standard_normal(len(TRAITS))
     share = simulated.cell_type_specific
-    return simulated.phenotype_scale * (np.sqrt(1 - share) * common + np.sqrt(share) * specific)
+    vector: NDArray[np.float64] = np.sqrt(1 - share) * common + np.sqrt(share) * specific
+    return simulated.phenotype_scale * vector
 
 
 def _well_sites(
@@ -218,11 +215,9 @@ def simulate_plate(screen: ScreenSettings, plate_id: str, root: Path) -> None:
         for _, row in rows.drop_duplicates("well_id").iterrows():
             for site, pixels in enumerate(_well_sites(screen, simulated, row, effects), start=1):
                 for channel, image in enumerate(pixels, start=1):
-                    Image.fromarray(image).save(
-                        part / f"{row['well']}_s{site}_w{channel}.png", compress_level=1
-                    )
+                    Image.fromarray(image).save(part / f"{row['well']}_s{site}_w{channel}.png", compress_level=1)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
+        part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     with atomic(Path(root) / "metadata" / f"{plate_id}.csv") as temporary:
