@@ -68,11 +68,11 @@ def test_iteration_reaches_equal_presence(wells: int, classes: int) -> None:
 
 def test_iteration_is_the_best_assignment_up_to_its_step() -> None:
     # prices that level the classes solve the dual of the assignment problem
-    for p in tables(10, 10):
-        chosen, doubles = level_classes(p, step=1e-4)
+    for p in tables(10, 10, count=8):
+        chosen, doubles = level_classes(p, step=5e-4)
         best = p[np.arange(10), assign_classes(p)].sum()
         assert doubles == 0
-        assert p[np.arange(10), chosen].sum() == pytest.approx(best, abs=10 * 10 * 1e-4)
+        assert p[np.arange(10), chosen].sum() == pytest.approx(best, abs=10 * 10 * 5e-4)
 
 
 def test_iteration_leaves_a_good_answer_alone_and_ends_on_a_hopeless_one() -> None:

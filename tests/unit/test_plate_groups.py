@@ -114,12 +114,28 @@ def test_no_evidence_has_no_margin_and_zeros_are_finite() -> None:
     groups, _ = derive_groups(layout({"A": 0, "B": 2}))
     assert groups is not None
     test = layout({"T": 1})
-    _, margin = infer_rotation(np.full((20, 20), -np.log(20)), test["plate"].tolist(), groups)
-    assert margin == pytest.approx(0, abs=1e-9)
+    _, margin, z = infer_rotation(np.full((20, 20), -np.log(20)), test["plate"].tolist(), groups)
+    assert (margin, z) == pytest.approx((0, 0), abs=1e-6)
     with np.errstate(divide="ignore"):
         sure = np.log(np.eye(20)[test["sirna"]])
-    rotation, margin = infer_rotation(sure, test["plate"].tolist(), groups)
+    rotation, margin, z = infer_rotation(sure, test["plate"].tolist(), groups)
     assert rotation == 1 and np.isfinite(margin) and margin > 100
+    assert z == pytest.approx(np.sqrt(20))  # every well leads by the same
+
+
+def test_z_does_not_depend_on_how_sure_the_probabilities_are() -> None:
+    groups, _ = derive_groups(layout({"A": 0, "B": 2}))
+    assert groups is not None
+    test = layout({"T": 1}, size=5)
+    guess = np.random.default_rng(0).integers(0, 20, 20)  # one-hot guesses, without any knowledge
+    found = []
+    for trust in (0.1, 0.9):
+        p = np.full((20, 20), (1 - trust) / 19)
+        p[np.arange(20), guess] = trust
+        found.append(infer_rotation(np.log(p), test["plate"].tolist(), groups))
+    assert found[1].margin > 3 * found[0].margin
+    assert found[1].z == pytest.approx(found[0].z)
+    assert found[0].z < 2
 
 
 def test_an_unknown_plate_is_named() -> None:

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from cellsignal.config.labelling import Method
 from cellsignal.errors import raise_all
 from cellsignal.matching import FLOOR, assign_classes, level_classes, sinkhorn, unique_classes
-from cellsignal.plate_groups import PlateGroups, infer_rotations, repeated_classes
+from cellsignal.plate_groups import PlateGroups, Rotation, infer_rotations, repeated_classes
 
-LEAST_MARGIN = 3.0  # nats (odds of 20 : 1); a rotation less sure than this is not used
+LEAST_Z = 2.0  # standard errors; a rotation that leads by less is not used: a wrong one spoils every well
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BalanceResult:
         probability: float32 (wells, classes), under the priors: rows sum to 1, and 0 for classes that the
             prior rules out. `iterative` and `assignment` also scale them so that no class expects more
             than one well. `none` and `uniqueness` do not.
-        rotations: experiment, wells, rotation, margin (nats), used. Empty without plate groups.
+        rotations: `experiment`, `wells`, `rotation`, `margin`, `z`, `used`. Empty without plate groups.
         log: what happened, a sentence each.
     """
 
@@ -69,15 +69,15 @@ def balance(
     allowed = np.zeros(p.shape, dtype=bool)
     allowed[:, slice(None) if treatments is None else np.asarray(treatments)] = True
     p = _restrict(p, allowed)
-    rotations = pd.DataFrame(columns=["experiment", "wells", "rotation", "margin", "used"])
+    rotations = pd.DataFrame(columns=["experiment", "wells", *Rotation._fields, "used"])
     log: list[str] = []
     if groups is not None and len(wells):
         rotations = infer_rotations(np.log(np.maximum(p, FLOOR)), wells, groups)
-        rotations["used"] = rotations["margin"] >= LEAST_MARGIN
+        rotations["used"] = rotations["z"] >= LEAST_Z
         allowed &= _group_masks(wells, rotations, groups, p.shape[1])
         p = _restrict(p, allowed)
         log += [
-            f"{row.experiment}: plate groups not used; rotation {row.rotation} leads by {row.margin:.2f} nats"
+            f"{row.experiment}: plate groups not used, rotation unsure (leads by {row.z:.1f} standard errors)"
             for row in rotations[~rotations["used"]].itertuples()
         ]
     if method == "none":

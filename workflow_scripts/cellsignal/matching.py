@@ -5,8 +5,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 FLOOR = 1e-9  # least probability: a well judged impossible may still have to take what is left
-PATIENCE = (100, 10000)  # `level_classes`: range of corrections without improvement before a halving
-HALVINGS = 16  # `level_classes`: halvings of the step before it ends without equal presence
+PATIENCE = 200  # `level_classes`: corrections without improvement before the next halving
+LONGEST = 10_000  # `level_classes`: the most such corrections before the first halving
+HALVINGS = 16  # `level_classes`: the most halvings of the step
 
 
 def unique_classes(probability: ArrayLike) -> NDArray[np.int64]:
@@ -71,8 +72,9 @@ def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[
     """DeepNoise's balancing: lower the scores of over-predicted classes until each is predicted once.
 
     A class that several wells choose loses as many steps as it takes for one of them to leave (single steps
-    that move nothing are done at once). When 1/step corrections bring no improvement, the step is halved;
-    it ends when no class is chosen twice, or after `HALVINGS` with the best choice met.
+    that move nothing are done at once). When corrections bring no improvement for a while (1/step of them
+    at first, time for two classes to fall by 1 side by side), the step is halved; it ends when no class is
+    chosen twice, or after `HALVINGS` with the best choice met.
 
     Args:
         probability: (wells, classes), wells ≤ classes.
@@ -85,11 +87,11 @@ def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[
     score = np.asarray(probability, dtype=np.float64)
     n_wells, n_classes = score.shape
     price = np.zeros(n_classes)
-    patience = int(np.clip(np.ceil(1 / step), *PATIENCE))  # time for two classes to fall by 1 side by side
     chosen = score.argmax(axis=1)
     best, fewest = chosen.copy(), n_wells + 1
     for halving in range(HALVINGS + 1):
         idle, size = 0, step / 2**halving
+        patience = PATIENCE if halving else int(min(max(1 / step, PATIENCE), LONGEST))
         while idle < patience:
             count = np.bincount(chosen, minlength=n_classes)
             over = np.flatnonzero(count > 1)

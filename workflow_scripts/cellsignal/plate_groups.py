@@ -9,7 +9,7 @@ published results of DeepNoise and of the first place use this prior.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,21 @@ class PlateGroups:
             masks[:, label] = False
             masks[group, label] = True
         return masks
+
+
+class Rotation(NamedTuple):
+    """The rotation that fits the predictions of an experiment best, and how sure that is.
+
+    Attributes:
+        rotation: the rotation.
+        margin: by how much its score exceeds the second best, in nats (0: undecided).
+        z: the same in standard errors, from the spread of the wells. It does not depend on how sure of
+            themselves the probabilities are, as the margin does.
+    """
+
+    rotation: int
+    margin: float
+    z: float
 
 
 def treatment_wells(wells: pd.DataFrame) -> pd.DataFrame:
@@ -153,9 +168,7 @@ def _sequence(where: NDArray[np.int64], group: NDArray[np.int64], n_plates: int)
     return tuple(found)
 
 
-def infer_rotation(
-    log_probability: ArrayLike, plates: Sequence[str], groups: PlateGroups
-) -> tuple[int, float]:
+def infer_rotation(log_probability: ArrayLike, plates: Sequence[str], groups: PlateGroups) -> Rotation:
     """The rotation that explains the predictions of one experiment best.
 
     The score of a rotation is the sum over wells of the log probability that the well's class is in the
@@ -165,9 +178,6 @@ def infer_rotation(
         log_probability: (wells, classes), natural log; columns are class indices.
         plates: plate name of each well, (wells,).
         groups: from `derive_groups`.
-
-    Returns:
-        The rotation, and by how much its score exceeds the second best, in nats (0: undecided).
 
     Raises:
         BadInput: a plate that train lacks.
@@ -179,18 +189,16 @@ def infer_rotation(
     masks = groups.masks(log_p.shape[1])
     mass = np.stack([logsumexp(log_p[:, mask], axis=1) for mask in masks], axis=1)  # (wells, groups)
     mass = np.maximum(mass, FLOOR)
-    scores = np.array(
-        [
-            mass[np.arange(len(names)), [groups.group_on(plate, rotation) for plate in names]].sum()
-            for rotation in range(len(groups.plates))
-        ]
-    )
-    best, second = np.argsort(-scores, kind="stable")[:2]
-    return int(best), float(scores[best] - scores[second])
+    held = [[groups.group_on(plate, r) for plate in names] for r in range(len(groups.plates))]
+    scores = np.stack([mass[np.arange(len(names)), group] for group in held])  # (rotations, wells)
+    best, second = np.argsort(-scores.sum(axis=1), kind="stable")[:2]
+    lead = scores[best] - scores[second]
+    margin, spread = float(lead.sum()), float(np.sqrt((lead**2).sum()))
+    return Rotation(int(best), margin, margin / spread if spread > 0 else 0.0)
 
 
 def infer_rotations(log_probability: ArrayLike, wells: pd.DataFrame, groups: PlateGroups) -> pd.DataFrame:
-    """`infer_rotation` of every experiment: a table `experiment`, `wells`, `rotation`, `margin` (nats).
+    """`infer_rotation` of every experiment: a table `experiment`, `wells`, `rotation`, `margin`, `z`.
 
     `wells` has `experiment` and `plate`, rows as in `log_probability` (wells, classes).
     """
@@ -198,10 +206,7 @@ def infer_rotations(log_probability: ArrayLike, wells: pd.DataFrame, groups: Pla
     rows: list[dict[str, Any]] = []
     for experiment in sorted(wells["experiment"].unique()):
         chosen = (wells["experiment"] == experiment).to_numpy()
-        rotation, margin = infer_rotation(
-            log_p[chosen], wells.loc[chosen, "plate"].astype(str).tolist(), groups
-        )
-        rows.append(
-            {"experiment": experiment, "wells": int(chosen.sum()), "rotation": rotation, "margin": margin}
-        )
-    return pd.DataFrame(rows, columns=["experiment", "wells", "rotation", "margin"])
+        plates = wells.loc[chosen, "plate"].astype(str).tolist()
+        found = infer_rotation(log_p[chosen], plates, groups)
+        rows.append({"experiment": experiment, "wells": int(chosen.sum()), **found._asdict()})
+    return pd.DataFrame(rows, columns=["experiment", "wells", *Rotation._fields])

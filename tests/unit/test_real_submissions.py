@@ -1,0 +1,99 @@
+"""Two real submissions to the RxRx1 competition: known scores, and the rotations that they imply."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from cellsignal.assignment import LEAST_Z
+from cellsignal.ensemble import WellProbabilities
+from cellsignal.kaggle_score import kaggle_score
+from cellsignal.ladder import ladder
+from cellsignal.plate_groups import PlateGroups, derive_groups, infer_rotations
+from cellsignal.submission import read_submission, write_submission
+
+DATA = Path(os.environ.get("CELLSIGNAL_DATA", ""))
+TABLES, SUBMISSIONS = DATA / "rxrx1-metadata", DATA / "rxrx1-predictions"
+pytestmark = pytest.mark.skipif(
+    "CELLSIGNAL_DATA" not in os.environ, reason="CELLSIGNAL_DATA is not set: no real submissions"
+)
+
+PUBLIC, LEFT_OUT = ["HEPG2-08", "HUVEC-17", "RPE-08", "U2OS-04"], ["HUVEC-18"]
+TYPES = ["treatment"] * 1108 + ["positive_control"] * 30 + ["negative_control"]
+CLASSES = pd.DataFrame({"sirna": range(1139), "name": [str(i) for i in range(1139)], "well_type": TYPES})
+TRUST = 0.15  # probability of the submitted class, about the accuracy of the submissions
+
+
+@pytest.fixture(scope="module")
+def wells() -> pd.DataFrame:
+    table = pd.read_csv(TABLES / "kaggle-original" / "test.csv", dtype=str)
+    table = table.rename(columns={"id_code": "well_id"})
+    table["plate_id"] = table["experiment"] + "_" + table["plate"]
+    return table
+
+
+@pytest.fixture(scope="module")
+def answers() -> pd.DataFrame:
+    table = pd.read_csv(TABLES / "derived" / "test_labels_partial.csv")
+    return table.rename(columns={"id_code": "well_id"})[["well_id", "sirna"]]
+
+
+@pytest.fixture(scope="module")
+def groups() -> PlateGroups:
+    found, reason = derive_groups(pd.read_csv(TABLES / "kaggle-original" / "train.csv", dtype={"plate": str}))
+    assert found is not None, reason
+    return found
+
+
+def submitted(name: str, wells: pd.DataFrame) -> pd.DataFrame:
+    return read_submission(SUBMISSIONS / f"submission_{name}.csv", wells, CLASSES, by_name=False)
+
+
+def probabilities(submission: pd.DataFrame) -> np.ndarray:
+    p = np.full((len(submission), 1108), (1 - TRUST) / 1107)
+    p[np.arange(len(submission)), submission["sirna"]] = TRUST
+    return p
+
+
+@pytest.mark.parametrize(("name", "score"), [("a", 0.1846), ("b", 0.1355)])
+def test_known_scores(name: str, score: float, wells: pd.DataFrame, answers: pd.DataFrame) -> None:
+    table = kaggle_score(submitted(name, wells), answers, wells, PUBLIC, LEFT_OUT).set_index("split")
+    assert table.at["all", "wells"] == 8853
+    assert round(table.at["all", "correct"] / 8853, 4) == score
+    assert table["wells_in_split"].to_dict() == {"all": 19897, "public": 4431, "private": 14359}
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_written_again_it_is_the_same_file(name: str, wells: pd.DataFrame, tmp_path: Path) -> None:
+    source = SUBMISSIONS / f"submission_{name}.csv"
+    sample = TABLES / "kaggle-original" / "sample_submission.csv"
+    write_submission(tmp_path / "s.csv", submitted(name, wells), wells, CLASSES, by_name=False, sample=sample)
+    assert (tmp_path / "s.csv").read_text().split() == source.read_text().split()
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_rotations_of_the_test_experiments(name: str, wells: pd.DataFrame, groups: PlateGroups) -> None:
+    layouts = pd.read_csv(TABLES / "derived" / "exp_to_group.csv").set_index("experiment")["assignment"]
+    rotation_of_layout = {layouts[e]: rotation for e, rotation in groups.rotation.items()}
+    rotation_of_layout[3] = ({0, 1, 2, 3} - set(rotation_of_layout.values())).pop()  # only in test
+    table = infer_rotations(np.log(probabilities(submitted(name, wells))), wells, groups)
+    expected = table["experiment"].map(layouts).map(rotation_of_layout)
+    sure = table["z"] >= LEAST_Z
+    # both submissions are close to random on U2OS-04, which is far brighter than the rest; a is wrong on it
+    assert table.loc[~sure, "experiment"].tolist() == ["U2OS-04"]
+    assert (table["rotation"] == expected)[sure].all()
+    assert sure.sum() == 17
+
+
+def test_real_ladder(wells: pd.DataFrame, answers: pd.DataFrame, groups: PlateGroups) -> None:
+    some = wells["experiment"].isin(["HUVEC-17", "RPE-08"]).to_numpy()  # two experiments with known labels
+    p = (probabilities(submitted("a", wells)) + probabilities(submitted("b", wells))) / 2
+    both = WellProbabilities(wells["well_id"].to_numpy(str), p.astype(np.float32), np.full(len(p), "test"))
+    chosen = wells[some].reset_index(drop=True)
+    p = both.of_wells(chosen["well_id"])
+    table = ladder(p, chosen, answers, groups, methods=["uniqueness", "assignment"])
+    assert (table["wells"] == 2216).all()
+    score = table.set_index("name")["accuracy"]
+    assert score["raw"] < score["+ uniqueness"] < score["+ uniqueness + plate groups"]
+    assert score["raw"] < score["+ assignment"] < score["+ assignment + plate groups"]
