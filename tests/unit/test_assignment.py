@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
+
 from cellsignal.assignment import assignment_table, balance
 from cellsignal.errors import BadInput
 from cellsignal.plate_groups import PlateGroups
-from scipy.special import softmax
 
 METHODS = ["none", "uniqueness", "iterative", "assignment"]
 SIZE, PLATES = 8, 4
@@ -125,11 +126,11 @@ def test_screens_without_the_rule_are_refused(method: str) -> None:
     wells, p = screen({"T": 1})
     doubled = pd.concat([wells.assign(sirna=wells["truth"])] * 2)
     with pytest.raises(
-        BadInput, match="(?s)occurs once per experiment; set it to none.*more than once in 1 of 1"
+        BadInput, match=r"(?s)occurs once per experiment; set it to none.*more than once in 1 of 1"
     ):
         balance(p, wells, method, train_wells=doubled)
     few = p[:, :5]
-    with pytest.raises(BadInput, match="T(_1)? has (32|8) treatment wells for 5 classes"):
+    with pytest.raises(BadInput, match=r"T(_1)? has (32|8) treatment wells for 5 classes"):
         balance(few, wells, method)
     assert (balance(few, wells, "none").assigned == few.argmax(axis=1)).all()
 

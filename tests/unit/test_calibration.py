@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
+
 from cellsignal.calibration import (
     apply_temperature,
     entropy,
@@ -11,7 +13,6 @@ from cellsignal.calibration import (
 )
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
-from scipy.special import log_softmax, softmax
 
 
 def overconfident(n: int = 4000, factor: float = 2.5) -> tuple[WellProbabilities, dict[str, int], np.ndarray]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from cellsignal.ensemble import (
     PredictionFile,
     add_unseen,
@@ -69,7 +70,7 @@ def test_order_of_files_changes_no_bit(files: list[PredictionFile]) -> None:
 
 
 def test_a_site_out_of_fold_in_two_folds_is_a_leak(files: list[PredictionFile]) -> None:
-    with pytest.raises(BadInput, match="out of fold in two folds.*model wide: A_1_B03_1"):
+    with pytest.raises(BadInput, match=r"out of fold in two folds.*model wide: A_1_B03_1"):
         ensemble([*files, PredictionFile("wide", 1, files[0].path)], SITES)
 
 

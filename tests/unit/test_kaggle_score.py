@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from cellsignal.errors import BadInput
 from cellsignal.kaggle_score import kaggle_score, truncated
 
@@ -45,8 +46,8 @@ def test_splits_of_the_real_test_table() -> None:
     predicted.loc[np.flatnonzero(private)[: 14359 - 14301], "sirna"] = -1  # DeepNoise's number of errors
     table = kaggle_score(predicted, answers, wells, PUBLIC, LEFT_OUT).set_index("split")
     assert table["wells_in_split"].to_dict() == {"all": 19897, "public": 4431, "private": 14359}
-    assert table.at["private", "accuracy"] == 0.99596
-    assert table.at["public", "accuracy"] == 1.0
+    assert table.loc["private", "accuracy"] == 0.99596
+    assert table.loc["public", "accuracy"] == 1.0
 
 
 @pytest.fixture

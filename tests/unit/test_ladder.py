@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
+
 from cellsignal.assignment import balance
 from cellsignal.ladder import ladder
 from cellsignal.plate_groups import PlateGroups
-from scipy.special import softmax
 
 GROUPS = PlateGroups(("1", "2"), {c: c % 2 for c in range(12)}, {})
 

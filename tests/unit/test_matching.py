@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from cellsignal.matching import assign_classes, level_classes, sinkhorn, unique_classes
 from scipy.special import softmax
+
+from cellsignal.matching import assign_classes, level_classes, sinkhorn, unique_classes
 
 
 def tables(n_wells: int, n_classes: int, count: int = 20) -> list[np.ndarray]:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from cellsignal.metrics import accuracy, balanced_accuracy, confusion_matrix, grouped_accuracy
 from sklearn import metrics as sklearn_metrics
+
+from cellsignal.metrics import accuracy, balanced_accuracy, confusion_matrix, grouped_accuracy
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.choice(6, 200, p=[0.5, 0.2, 0.1, 0.1, 0.1, 0.0])

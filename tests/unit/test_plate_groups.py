@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from cellsignal.errors import BadInput
 from cellsignal.plate_groups import derive_groups, infer_rotation, infer_rotations, repeated_classes
 
@@ -161,7 +162,7 @@ def test_rxrx1_has_four_groups_of_277_and_every_train_well_agrees(release: str) 
     published = pd.read_csv(tables / "derived" / "plate_groups.csv").set_index("class")
     layouts = pd.read_csv(tables / "derived" / "exp_to_group.csv").set_index("experiment")["assignment"]
     agree = sum(
-        published.at[sirna, f"p{layouts[experiment]}"] == int(plate)
+        published.loc[sirna, f"p{layouts[experiment]}"] == int(plate)
         and groups.group_of[sirna] == groups.group_on(plate, groups.rotation[experiment])
         for experiment, plate, sirna in zip(train["experiment"], train["plate"], train["sirna"], strict=True)
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cellsignal.errors import BadInput
 from cellsignal.predictions import iterate_logits, read_predictions, write_predictions
 

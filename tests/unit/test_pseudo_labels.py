@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from cellsignal.assignment import balance
 from cellsignal.ensemble import WellProbabilities, add_unseen
 from cellsignal.pseudo_labels import pseudo_labels

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from cellsignal.assignment import LEAST_Z
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
@@ -59,8 +60,8 @@ def probabilities(submission: pd.DataFrame) -> np.ndarray:
 @pytest.mark.parametrize(("name", "score"), [("a", 0.1846), ("b", 0.1355)])
 def test_known_scores(name: str, score: float, wells: pd.DataFrame, answers: pd.DataFrame) -> None:
     table = kaggle_score(submitted(name, wells), answers, wells, PUBLIC, LEFT_OUT).set_index("split")
-    assert table.at["all", "wells"] == 8853
-    assert round(table.at["all", "correct"] / 8853, 4) == score
+    assert table.loc["all", "wells"] == 8853
+    assert round(table.loc["all", "correct"] / 8853, 4) == score
     assert table["wells_in_split"].to_dict() == {"all": 19897, "public": 4431, "private": 14359}
 
 

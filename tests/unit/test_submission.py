@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from cellsignal.errors import BadInput
 from cellsignal.submission import read_submission, write_submission
 

@@ -104,7 +104,7 @@ def balance(
 def _restrict(p: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Probabilities given that the class is an allowed one; wells that rule all those out become uniform."""
     kept = np.where(allowed, np.maximum(p, FLOOR), 0.0)
-    return kept / kept.sum(axis=1, keepdims=True)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _group_masks(

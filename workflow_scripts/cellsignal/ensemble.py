@@ -53,7 +53,8 @@ class WellProbabilities:
         rows = pd.Index(self.well_id).get_indexer(wanted)
         if (rows < 0).any():
             raise BadInput(f"no probabilities for {(rows < 0).sum()} wells: {some(wanted[rows < 0])}")
-        return self.probability[rows]
+        found: NDArray[np.float32] = self.probability[rows]
+        return found
 
 
 def ensemble(files: Sequence[PredictionFile], sites: pd.DataFrame) -> WellProbabilities:

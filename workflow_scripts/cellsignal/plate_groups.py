@@ -66,12 +66,15 @@ class Rotation(NamedTuple):
 
 
 def treatment_wells(wells: pd.DataFrame) -> pd.DataFrame:
-    """The treatment wells of train whose class is known. Columns that tell so may be absent."""
-    chosen = wells["sirna"] >= 0
-    for column, value in (("dataset", "train"), ("well_type", "treatment")):
-        if column in wells:
-            chosen &= wells[column] == value
-    return wells[chosen]
+    """The treatment wells of any data set; all wells, where no column `well_type` tells."""
+    return wells[wells["well_type"] == "treatment"] if "well_type" in wells else wells
+
+
+def _known_in_train(wells: pd.DataFrame) -> pd.DataFrame:
+    """The treatment wells of train; wells of test and of unknown class are left out."""
+    chosen = treatment_wells(wells)
+    chosen = chosen[chosen["sirna"] >= 0]
+    return chosen[chosen["dataset"] == "train"] if "dataset" in chosen else chosen
 
 
 def repeated_classes(train_wells: pd.DataFrame) -> str:
@@ -81,7 +84,7 @@ def repeated_classes(train_wells: pd.DataFrame) -> str:
         train_wells: columns `experiment`, `sirna`; other data sets and controls are left out where the
             columns `dataset` and `well_type` tell.
     """
-    train = treatment_wells(train_wells)
+    train = _known_in_train(train_wells)
     if train.empty:
         return "train has no treatment wells"
     again = train.duplicated(["experiment", "sirna"])
@@ -107,7 +110,7 @@ def derive_groups(train_wells: pd.DataFrame) -> tuple[PlateGroups | None, str]:
     """
     if reason := repeated_classes(train_wells):
         return None, reason
-    train = treatment_wells(train_wells)
+    train = _known_in_train(train_wells)
     plates = tuple(sorted(train["plate"].astype(str).unique(), key=_natural))
     experiments, experiment = np.unique(train["experiment"].to_numpy(dtype=str), return_inverse=True)
     classes, label = np.unique(train["sirna"].to_numpy(np.int64), return_inverse=True)

@@ -35,7 +35,7 @@ def pseudo_labels(
     mine = result.probability[rows, result.assigned]
     others = result.probability.copy()
     others[rows, result.assigned] = -np.inf
-    table = pd.DataFrame(
+    every = pd.DataFrame(
         {
             "well_id": wells.well_id,
             "sirna": result.assigned,
@@ -44,6 +44,8 @@ def pseudo_labels(
             "weight": np.full(len(rows), weight),
         },
         columns=COLUMNS,
-    )[wells.role == "test"]
-    table = table.sort_values(["margin", "well_id"], ascending=[False, True], ignore_index=True)
+    )
+    table: pd.DataFrame = every[wells.role == "test"].sort_values(
+        ["margin", "well_id"], ascending=[False, True], ignore_index=True
+    )
     return table.head(math.ceil(share * len(table)))
