@@ -67,6 +67,10 @@ def test_half_a_file_and_a_file_of_another_origin_are_refused(tmp_path):
         load_weights(model, path)
 
 
-def test_the_seed_decides_the_initial_weights():
+def test_the_seed_or_else_the_global_generator_decides_the_initial_weights():
+    torch.manual_seed(0)
     a, b, c = (build_model(settings(), 6, 5, seed).head.weight for seed in (1, 1, 2))
     assert torch.equal(a, b) and not torch.equal(a, c)
+    d, e = build_model(settings(), 6, 5).head.weight, build_model(settings(), 6, 5).head.weight
+    torch.manual_seed(0)
+    assert torch.equal(build_model(settings(), 6, 5).head.weight, d) and not torch.equal(d, e)

@@ -57,11 +57,19 @@ class PerturbationModel(nn.Module):
 
 
 def build_model(
-    settings: ModelSettings, n_channels: int, n_classes: int, seed: int = 0, log: Callable[[str], None] = print
+    settings: ModelSettings,
+    n_channels: int,
+    n_classes: int,
+    seed: int | None = None,
+    log: Callable[[str], None] = print,
 ) -> PerturbationModel:
-    """A model with weights drawn from `seed`, its backbone's pretrained ones where the settings ask for them."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """A new model, its backbone pretrained where the settings ask for it.
+
+    Weights are drawn from `seed`, which leaves PyTorch's global generator alone, or from that generator.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
         options, pretrained = settings.backbone_options, settings.pretrained
         backbone = create_backbone(settings.backbone, n_channels, options, pretrained, log)
         return PerturbationModel(backbone, settings, n_channels, n_classes)

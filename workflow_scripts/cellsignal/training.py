@@ -92,7 +92,10 @@ def train(
     if unlabelled is None or not (follows and mean_teacher and mean_teacher.unlabelled):
         unlabelled = empty_like(labelled)
     sites = labelled + unlabelled
-    settings = [part and part.model_dump(mode="json") for part in (optimization, augment, mean_teacher, model.settings)]
+    settings = [
+        part and part.model_dump(mode="json", exclude={"checkpoint_minutes"})
+        for part in (optimization, augment, mean_teacher, model.settings)
+    ]
     arrays = {name: np.asarray(array) for name, array in vars(sites).items()}
     run = fingerprint([settings, epochs_factor, seed, len(labelled)], arrays, model)
 
