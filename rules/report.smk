@@ -217,6 +217,7 @@ rule embed_tsne:
         stage=stage(recipe, "embed_tsne", settings("report", "seed")),
         receipts=[*map(receipt, EXPLAINED_PREDICTIONS), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
         predictions=ancient(EXPLAINED_PREDICTIONS),
     output:
         figure=figure("embed_tsne", "png", "4 Explanation"),

@@ -12,5 +12,4 @@ with run(snakemake) as job:
     wells = read_table(snakemake.input.wells)
     scored = wells[(wells["role"] == "out_of_fold") & (wells["sirna"] >= 0)]
     counts = confusion_matrix(scored["sirna"], scored["predicted"], len(classes))
-    title = f"Confusion, {len(scored):,} out-of-fold wells"
-    save(confusion(counts, classes["name"].tolist(), title=title), snakemake.output.figure)
+    save(confusion(counts, classes["name"].tolist(), title="Confusion, out-of-fold"), snakemake.output.figure)

@@ -19,8 +19,16 @@ with run(snakemake) as job:
     embedding = np.concatenate([file.embedding for file in files])
     mapped = embed_tsne(embedding, settings.tsne_sites, job.settings["seed"], strata=sites["experiment"])
     sample, vectors = sites.iloc[mapped.rows], embedding[mapped.rows]
-    groups = {"cell type": sample["cell_type"], "experiment": sample["experiment"]}
-    purity = {name: neighbour_purity(vectors, values, apart=sample["well_id"]) for name, values in groups.items()}
+    names = read_table(snakemake.input.classes).set_index("sirna")["name"]
+    groups = {
+        "cell type": sample["cell_type"],
+        "experiment": sample["experiment"],
+        "class": sample["sirna"].map(names).fillna(""),  # withheld classes stay empty and do not count
+    }
+    purity = {}
+    for name, values in groups.items():
+        known = (values != "").to_numpy()
+        purity[name] = neighbour_purity(vectors[known], values[known], apart=sample.loc[known, "well_id"])
     figure = embedding_map(mapped.points, groups, purity, mapped.trustworthiness, NEIGHBOURS)
     save(figure, snakemake.output.figure)
     table = pd.DataFrame(mapped.points, columns=["x", "y"], index=sample.index).join(sample.drop(columns="images"))
