@@ -44,7 +44,7 @@ def standardize(
             shift = shift + settings.offset * torch.randn(mean.shape, generator=generator)
     device = pixels.device
     factor, shift = (value.to(device, non_blocking=True)[:, :, None, None] for value in (factor, shift))
-    return pixels.to(torch.float32).mul_(factor).add_(shift)
+    return pixels.to(torch.float32, copy=True).mul_(factor).add_(shift)
 
 
 def augment(batch: Tensor, settings: AugmentSettings, generator: Generator, weak: bool = False) -> Tensor:
