@@ -32,7 +32,7 @@ rule audit_verdict:
 
 rule audit:
     message:
-        "Auditing again: " + ", ".join(AUDITED)
+        f"Auditing again: {', '.join(AUDITED)}"
     params:
         root=str(ROOT),
         artefacts=AUDITED,

@@ -25,7 +25,7 @@ def load_plan():
     if not PLANNING and planned and Path(planned).is_file():
         config.clear()
         config.update(read_json(planned))
-    files = [workflow.basedir + "/config.yaml", *workflow.overwrite_configfiles]
+    files = [Path(workflow.basedir) / "config.yaml", *workflow.overwrite_configfiles]
     return check_config(config, [os.path.relpath(file) for file in dict.fromkeys(files)])
 
 
@@ -62,7 +62,8 @@ def stage(place, rule, values, unit=None):
 
     `place` is `screen` or `recipe`, `values` the settings that the rule may read.
     """
-    path = place(f"stages/{rule}{f'/{unit}' if unit else ''}.json")
+    name = f"{rule}/{unit}" if unit else rule
+    path = place(f"stages/{name}.json")
     if PLANNING:
         write_stage(path, rule, values, code_digests(SCRIPTS / f"{rule}.py", SCRIPTS))
     return path

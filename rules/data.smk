@@ -35,7 +35,7 @@ if SIMULATED:
 
 rule index_sites:
     message:
-        "Indexing the sites of screen " + CONFIG.screen.name
+        f"Indexing the sites of screen {CONFIG.screen.name}"
     input:
         stage=stage(
             screen,
@@ -107,7 +107,7 @@ rule pack_plate:
 
 rule normalization:
     message:
-        "Normalization statistics by " + ", ".join(SCHEMES)
+        f"Normalization statistics by {', '.join(SCHEMES)}"
     input:
         stage=stage(screen, "normalization", {"schemes": SCHEMES, "plates": list(SUMMARY.plates)}),
         receipts=[receipt(screen("sites.parquet")), *map(receipt, PACKED)],

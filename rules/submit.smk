@@ -10,7 +10,7 @@ ENSEMBLES = expand(recipe("ensembles/{ensemble}.h5"), ensemble=ENSEMBLE_NAMES)
 
 rule balance_plates:
     message:
-        "Balancing plates: " + CONFIG.balance.method
+        f"Balancing plates: {CONFIG.balance.method}"
     input:
         stage=stage(recipe, "balance_plates", settings("balance")),
         receipts=[receipt(recipe(f"ensembles/{LAST_ROUND}.h5")), receipt(screen("sites.parquet"))],

@@ -1,10 +1,10 @@
 """Figure: accuracy by cell type and by experiment."""
 
-from running import run
-
 from cellsignal.figures.accuracy_breakdown import accuracy_breakdown
 from cellsignal.figures.style import save
 from cellsignal.sites import read_table
+
+from running import run
 
 with run(snakemake) as job:
     wells = read_table(snakemake.input.wells)

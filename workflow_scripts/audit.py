@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from running import run_without_stage
-
 from cellsignal.files import write_json
 from cellsignal.provenance.audit import audit
+
+from running import run_without_stage
 
 with run_without_stage(snakemake):
     verdicts = [

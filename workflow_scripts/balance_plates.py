@@ -1,13 +1,13 @@
 """Choose one class for each test well, under the priors of the plate layout."""
 
-from running import run
-
 from cellsignal.assignment import assignment_table
 from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings
 from cellsignal.ensemble import read_probabilities
 from cellsignal.files import write_json
 from cellsignal.sites import read_table, write_table
+
+from running import run
 
 with run(snakemake) as job:
     balanced = balance_screen(

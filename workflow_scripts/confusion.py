@@ -1,11 +1,11 @@
 """Figure: which classes are taken for which, on wells that no voting model was trained on."""
 
-from running import run
-
 from cellsignal.figures.confusion import confusion
 from cellsignal.figures.style import save
 from cellsignal.metrics import confusion_matrix
 from cellsignal.sites import read_table
+
+from running import run
 
 with run(snakemake) as job:
     classes = read_table(snakemake.input.classes)

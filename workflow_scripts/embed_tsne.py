@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from running import run
 
 from cellsignal.config.reporting import ReportSettings
 from cellsignal.explain import NEIGHBOURS, embed_tsne, neighbour_purity
@@ -11,6 +10,8 @@ from cellsignal.figures.style import save
 from cellsignal.files import atomic
 from cellsignal.predictions import read_predictions
 from cellsignal.sites import read_table
+
+from running import run
 
 with run(snakemake) as job:
     settings = ReportSettings(**job.settings["report"])

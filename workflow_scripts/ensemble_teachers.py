@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from running import run
-
 from cellsignal.ensemble import PredictionFile, add_unseen, ensemble, write_probabilities
 from cellsignal.sites import read_table, well_table
+
+from running import run
 
 
 def prediction_file(path: str) -> PredictionFile:

@@ -1,7 +1,6 @@
 """Fine-tune one model for one cell type with a mean teacher (stage 2), on the pseudo-labels of the round before."""
 
 import torch
-from running import run
 
 from cellsignal.checkpoints import clear_state
 from cellsignal.config.learning import AugmentSettings, Finetuning, ModelSettings
@@ -11,6 +10,8 @@ from cellsignal.seeds import derive_seed
 from cellsignal.sites import read_table, write_table
 from cellsignal.training import train
 from cellsignal.training_rows import sites_of_role, training_rows
+
+from running import run
 
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from running import run
 
 from cellsignal.augment import standardize
 from cellsignal.config.learning import ModelSettings
@@ -16,6 +15,8 @@ from cellsignal.normalization import lookup
 from cellsignal.plates import SiteReader
 from cellsignal.sites import read_table
 from cellsignal.training_rows import prediction_roles
+
+from running import run
 
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])
@@ -35,4 +36,6 @@ with run(snakemake) as job:
     layer = model.get_submodule(report.grad_cam_layer) if report.grad_cam_layer else None
     maps = grad_cam(model, images, layer=layer)
     titles = site_titles(chosen, classes.set_index("sirna")["name"])
-    save(grad_cam_grid(pixels, maps, job.settings["channels"], titles, attention(maps, pixels)), snakemake.output.figure)
+    save(
+        grad_cam_grid(pixels, maps, job.settings["channels"], titles, attention(maps, pixels)), snakemake.output.figure
+    )

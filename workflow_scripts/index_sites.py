@@ -6,13 +6,13 @@ stores leave them out.
 
 from pathlib import Path
 
-from running import run
-
 from cellsignal.config.screen import PackSettings, ScreenSettings
 from cellsignal.errors import raise_all
 from cellsignal.files import sha256_file, write_json
 from cellsignal.screens import describe_missing, empty_plates, metadata_files, missing_images, read_screen
 from cellsignal.sites import write_table
+
+from running import run
 
 with run(snakemake) as job:
     settings = ScreenSettings(**job.settings["screen"])
@@ -31,4 +31,6 @@ with run(snakemake) as job:
     write_table(screen.classes, snakemake.output.classes)
     write_json(snakemake.output.problems, missing.astype(str).to_dict("records"))
     job.read_raw({path.relative_to(root).as_posix(): sha256_file(path) for path in tables})
-    print(f"{len(screen.sites):,} sites on {screen.sites['plate_id'].nunique()} plates, {missing['site_id'].nunique()} incomplete")
+    print(
+        f"{len(screen.sites):,} sites on {screen.sites['plate_id'].nunique()} plates, {missing['site_id'].nunique()} incomplete"
+    )

@@ -1,9 +1,9 @@
 """Channel means and standard deviations by plate, experiment, cell type and site."""
 
-from running import run
-
 from cellsignal.normalization import statistics
 from cellsignal.sites import read_table, write_table
+
+from running import run
 
 with run(snakemake) as job:
     sites = read_table(snakemake.input.sites)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from running import run
-
 from cellsignal.config.screen import PackSettings, ScreenSettings
 from cellsignal.errors import raise_all
 from cellsignal.files import write_json
 from cellsignal.plates import PlateStore, pack_plate
 from cellsignal.sites import plate_rows, read_table, rows_digest
+
+from running import run
 
 with run(snakemake) as job:
     settings = ScreenSettings(**job.settings["screen"])
@@ -25,6 +25,7 @@ with run(snakemake) as job:
         root,
         snakemake.output.store,
         image_size=settings.image_size,
+        channels=len(settings.channels),
         allow_missing_sites=PackSettings(**job.settings["pack"]).allow_missing_sites,
     )
     write_json(snakemake.output.problems, problems)

@@ -1,7 +1,6 @@
 """Predict test sites, and the sites that the model's fold held out, of one cell type."""
 
 import torch
-from running import run
 
 from cellsignal.config.learning import ModelSettings, PredictSettings
 from cellsignal.models import load_model
@@ -11,6 +10,8 @@ from cellsignal.prediction import predict
 from cellsignal.predictions import write_predictions
 from cellsignal.sites import read_table
 from cellsignal.training_rows import prediction_roles
+
+from running import run
 
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])

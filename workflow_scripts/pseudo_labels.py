@@ -1,12 +1,12 @@
 """Label test wells by the teacher ensemble of this round, for the fine-tunes of the next."""
 
-from running import run
-
 from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings, PseudoLabelSettings
 from cellsignal.ensemble import read_probabilities
 from cellsignal.pseudo_labels import pseudo_labels
 from cellsignal.sites import read_table, write_table
+
+from running import run
 
 with run(snakemake) as job:
     settings = PseudoLabelSettings(**job.settings["pseudo_labels"])

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from running import run
-
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import read_probabilities
 from cellsignal.files import write_json
 from cellsignal.scoring import score_screen
 from cellsignal.sites import read_table, well_table, write_table
 from cellsignal.submission import read_submission
+
+from running import run
 
 with run(snakemake) as job:
     sites, classes = read_table(snakemake.input.sites), read_table(snakemake.input.classes)

@@ -1,10 +1,10 @@
 """Figure: what each step of the system adds to the accuracy."""
 
-from running import run
-
 from cellsignal.figures.score_ladder import Rung, score_ladder
 from cellsignal.figures.style import save
 from cellsignal.files import read_json
+
+from running import run
 
 with run(snakemake) as job:
     ladder = read_json(snakemake.input.scores)["ladder"]

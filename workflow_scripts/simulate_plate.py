@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from running import run
-
 from cellsignal.config.screen import ScreenSettings
 from cellsignal.screens.simulated import simulate_plate
+
+from running import run
 
 with run(snakemake) as job:
     settings = ScreenSettings(**job.settings["screen"])

@@ -1,7 +1,6 @@
 """Figure: the channels of example sites."""
 
 import numpy as np
-from running import run
 
 from cellsignal.config.reporting import ReportSettings
 from cellsignal.figures.site_images import site_images
@@ -9,6 +8,8 @@ from cellsignal.figures.style import save
 from cellsignal.figures.titles import site_titles
 from cellsignal.plates import SiteReader
 from cellsignal.sites import read_table
+
+from running import run
 
 with run(snakemake) as job:
     settings = ReportSettings(**job.settings["report"])

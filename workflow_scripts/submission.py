@@ -1,9 +1,9 @@
 """Write the submission: one row for every test treatment well, sorted by well as Kaggle's sample is."""
 
-from running import run
-
 from cellsignal.sites import read_table, well_table
 from cellsignal.submission import write_submission
+
+from running import run
 
 with run(snakemake) as job:
     wells = well_table(read_table(snakemake.input.sites))

@@ -1,7 +1,6 @@
 """Train one model on all cell types, with one fold held out (stage 1)."""
 
 import torch
-from running import run
 
 from cellsignal.checkpoints import clear_state
 from cellsignal.config.learning import AugmentSettings, ModelSettings, Optimization
@@ -11,6 +10,8 @@ from cellsignal.seeds import derive_seed
 from cellsignal.sites import read_table, write_table
 from cellsignal.training import train
 from cellsignal.training_rows import sites_of_role, training_rows
+
+from running import run
 
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])

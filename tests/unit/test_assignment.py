@@ -125,9 +125,7 @@ def test_doubles_that_the_iteration_leaves_are_said() -> None:
 def test_screens_without_the_rule_are_refused(method: str) -> None:
     wells, p = screen({"T": 1})
     doubled = pd.concat([wells.assign(sirna=wells["truth"])] * 2)
-    with pytest.raises(
-        BadInput, match=r"(?s)occurs once per experiment; set it to none.*more than once in 1 of 1"
-    ):
+    with pytest.raises(BadInput, match=r"(?s)occurs once per experiment; set it to none.*more than once in 1 of 1"):
         balance(p, wells, method, train_wells=doubled)
     few = p[:, :5]
     with pytest.raises(BadInput, match=r"T(_1)? has (32|8) treatment wells for 5 classes"):

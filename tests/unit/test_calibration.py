@@ -21,9 +21,7 @@ def overconfident(n: int = 4000, factor: float = 2.5) -> tuple[WellProbabilities
     logits = rng.normal(0, 1.5, (n, 10))
     label = np.array([rng.choice(10, p=p) for p in softmax(logits, axis=1)])
     names = np.array([f"w{i:05d}" for i in range(n)])
-    wells = WellProbabilities(
-        names, softmax(factor * logits, axis=1).astype(np.float32), np.full(n, "out_of_fold")
-    )
+    wells = WellProbabilities(names, softmax(factor * logits, axis=1).astype(np.float32), np.full(n, "out_of_fold"))
     return wells, dict(zip(names.tolist(), label.tolist(), strict=True)), label
 
 
@@ -34,9 +32,7 @@ def test_finds_the_temperature_back() -> None:
     assert fit.nll_after < fit.nll_before
     assert fit.wells == 4000
     after = apply_temperature(wells.probability, fit.temperature)
-    assert (
-        expected_calibration_error(after, label) < 0.03 < expected_calibration_error(wells.probability, label)
-    )
+    assert expected_calibration_error(after, label) < 0.03 < expected_calibration_error(wells.probability, label)
 
 
 def test_agrees_with_a_grid_search() -> None:

@@ -70,9 +70,7 @@ def test_prose_formatting_and_unused_modules_change_nothing(library: Path, modul
         ("cellsignal/config.py", "Field(1,", "Field(2,", ["cellsignal.config"]),
     ],
 )
-def test_code_changes_are_named_by_module(
-    library: Path, module: str, old: str, new: str, changed: list[str]
-) -> None:
+def test_code_changes_are_named_by_module(library: Path, module: str, old: str, new: str, changed: list[str]) -> None:
     assert edit(library, module, old, new) == changed
 
 

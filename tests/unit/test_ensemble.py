@@ -74,9 +74,7 @@ def test_a_site_out_of_fold_in_two_folds_is_a_leak(files: list[PredictionFile]) 
         ensemble([*files, PredictionFile("wide", 1, files[0].path)], SITES)
 
 
-def test_unknown_sites_and_other_class_counts_are_told_together(
-    files: list[PredictionFile], tmp_path: Path
-) -> None:
+def test_unknown_sites_and_other_class_counts_are_told_together(files: list[PredictionFile], tmp_path: Path) -> None:
     write_predictions(tmp_path / "z.h5", ["X_1_B02_1"], np.zeros((1, CLASSES)), np.zeros((1, 2)), ["test"])
     write_predictions(tmp_path / "y.h5", TEST[:1], np.zeros((1, 3)), np.zeros((1, 2)), ["test"])
     odd = [PredictionFile("z", 0, tmp_path / "z.h5"), PredictionFile("y", 0, tmp_path / "y.h5")]

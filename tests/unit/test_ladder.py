@@ -26,9 +26,7 @@ def screen() -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
 
 def test_every_rung(screen: tuple) -> None:
     p, wells, answers = screen
-    table = ladder(
-        p, wells, answers, GROUPS, treatments=range(12), references={"all zero": np.zeros(len(wells), int)}
-    )
+    table = ladder(p, wells, answers, GROUPS, treatments=range(12), references={"all zero": np.zeros(len(wells), int)})
     assert table["name"].tolist() == [
         "all zero", "raw", "+ plate groups", "+ uniqueness", "+ iterative", "+ assignment",
         "+ uniqueness + plate groups", "+ iterative + plate groups", "+ assignment + plate groups",

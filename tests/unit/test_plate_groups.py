@@ -90,9 +90,7 @@ def test_shuffled_plates_have_no_groups() -> None:
 
 def test_another_order_is_no_rotation() -> None:
     wells = layout({"A": 0, "B": 0, "C": 1})
-    wells.loc[wells["experiment"] == "C", "plate"] = wells["plate"].map(
-        {"1": "2", "2": "1", "3": "3", "4": "4"}
-    )
+    wells.loc[wells["experiment"] == "C", "plate"] = wells["plate"].map({"1": "2", "2": "1", "3": "3", "4": "4"})
     groups, reason = derive_groups(wells)
     assert groups is None
     assert reason.startswith("the plates of C hold the groups in another cyclic order")

@@ -62,9 +62,7 @@ def test_all_problems_at_once_and_no_file(tmp_path: Path, arrays: tuple) -> None
     logits, embedding = arrays
     logits[1, 0] = np.nan
     with pytest.raises(BadInput) as caught:
-        write_predictions(
-            tmp_path / "p.h5", ["a", "a", "b"], logits, embedding[:2], ["test", "train", "control"]
-        )
+        write_predictions(tmp_path / "p.h5", ["a", "a", "b"], logits, embedding[:2], ["test", "train", "control"])
     text = str(caught.value)
     for part in (
         "logits: not finite at a",

@@ -26,9 +26,7 @@ def test_sorted_by_well_with_numbers(tmp_path: Path) -> None:
 
 def test_in_the_order_of_the_sample_with_names(tmp_path: Path) -> None:
     (tmp_path / "sample.csv").write_text("id_code,sirna\nT_2_B03,sirna_7\nT_1_B03,sirna_7\nT_1_B04,sirna_7\n")
-    write_submission(
-        tmp_path / "s.csv", ASSIGNED, WELLS, CLASSES, by_name=True, sample=tmp_path / "sample.csv"
-    )
+    write_submission(tmp_path / "s.csv", ASSIGNED, WELLS, CLASSES, by_name=True, sample=tmp_path / "sample.csv")
     assert (tmp_path / "s.csv").read_text().splitlines() == [
         "id_code,sirna",
         "T_2_B03,sirna_20",
@@ -48,9 +46,7 @@ def test_all_problems_at_once_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "sample.csv").write_text("id_code,sirna\nT_1_B03,0\nT_1_B04,0\nX_1_B03,0\n")
     wrong = pd.DataFrame({"well_id": ["T_1_B03", "T_1_B03", "Q_1_B03"], "sirna": [2, 3, 1]})
     with pytest.raises(BadInput) as caught:
-        write_submission(
-            tmp_path / "s.csv", wrong, WELLS, CLASSES, by_name=False, sample=tmp_path / "sample.csv"
-        )
+        write_submission(tmp_path / "s.csv", wrong, WELLS, CLASSES, by_name=False, sample=tmp_path / "sample.csv")
     text = str(caught.value)
     for part in (
         "2 test treatment wells without a row: T_1_B04, T_2_B03",

@@ -114,9 +114,7 @@ def _group_masks(
     masks = groups.masks(n_classes)
     allowed = np.ones((len(wells), n_classes), dtype=bool)
     rotation = rotations[rotations["used"]].set_index("experiment")["rotation"].to_dict()
-    for row, (experiment, plate) in enumerate(
-        zip(wells["experiment"], wells["plate"].astype(str), strict=True)
-    ):
+    for row, (experiment, plate) in enumerate(zip(wells["experiment"], wells["plate"].astype(str), strict=True)):
         if experiment in rotation:
             allowed[row] = masks[groups.group_on(plate, rotation[experiment])]
     return allowed
@@ -141,16 +139,12 @@ def _blocks(
                 yield plate, part, np.flatnonzero(allowed[part[0]])
 
 
-def _check_rule(
-    wells: pd.DataFrame, allowed: NDArray[np.bool_], method: str, train_wells: pd.DataFrame | None
-) -> None:
+def _check_rule(wells: pd.DataFrame, allowed: NDArray[np.bool_], method: str, train_wells: pd.DataFrame | None) -> None:
     """Raise BadInput if a class cannot occur once per experiment (`uniqueness`: per plate)."""
     problems = []
     if train_wells is not None and (reason := repeated_classes(train_wells)):
         problems.append(reason)
-    for name, rows, columns in _blocks(
-        wells, allowed, "plate_id" if method == "uniqueness" else "experiment"
-    ):
+    for name, rows, columns in _blocks(wells, allowed, "plate_id" if method == "uniqueness" else "experiment"):
         if len(rows) > len(columns):
             problems.append(f"{name} has {len(rows)} treatment wells for {len(columns)} classes")
     raise_all(

@@ -66,9 +66,16 @@ def balance_screen(
         "temperature": round(float(temperature), 6),
         "temperature_fitted_on": "out-of-fold wells" if fitted else "given in the settings",
         "rotations": {
-            row.experiment: {"rotation": int(row.rotation), "margin_nats": round(float(row.margin), 3), "used": bool(row.used)}
+            row.experiment: {
+                "rotation": int(row.rotation),
+                "margin_nats": round(float(row.margin), 3),
+                "margin_standard_errors": round(float(row.z), 3),
+                "used": bool(row.used),
+            }
             for row in result.rotations.itertuples()
         },
         "notes": result.log,
     }
-    return Balanced(wells, WellProbabilities(wells["well_id"].to_numpy(dtype=str), calibrated, role), groups, result, priors)
+    return Balanced(
+        wells, WellProbabilities(wells["well_id"].to_numpy(dtype=str), calibrated, role), groups, result, priors
+    )

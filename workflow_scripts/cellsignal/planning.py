@@ -39,9 +39,7 @@ class Summary:
     folders: dict[str, int] = field(default_factory=dict)  # folder of images → its modification time, ns
 
 
-def summarize(
-    settings: ScreenSettings, root: Path, cache: Path, code: Mapping[str, str], write: bool
-) -> Summary:
+def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[str, str], write: bool) -> Summary:
     """The summary of a screen, from `cache` where that is still true.
 
     `code` are digests of the modules that read the screen. With `write` false the cache is only read.

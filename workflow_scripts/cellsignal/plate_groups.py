@@ -116,9 +116,7 @@ def derive_groups(train_wells: pd.DataFrame) -> tuple[PlateGroups | None, str]:
     classes, label = np.unique(train["sirna"].to_numpy(np.int64), return_inverse=True)
     plate = np.array([plates.index(name) for name in train["plate"].astype(str)])
     if len(plates) < 2 or len(experiments) < 2:
-        return None, (
-            f"train has {len(experiments)} experiments of {len(plates)} plates; at least 2 of 2 are needed"
-        )
+        return None, (f"train has {len(experiments)} experiments of {len(plates)} plates; at least 2 of 2 are needed")
     where = np.full((len(classes), len(experiments)), -1)  # number of the plate of a class, -1: no such well
     where[label, experiment] = plate
     group = _share_plates(where)

@@ -59,9 +59,7 @@ def write_predictions(
     problems = []
     for name, array in numbers.items():
         if array.ndim != 2 or len(array) != len(sites):
-            problems.append(
-                f"{name}: found shape {array.shape}, expected ({len(sites)}, n): one row per site"
-            )
+            problems.append(f"{name}: found shape {array.shape}, expected ({len(sites)}, n): one row per site")
         elif not (finite := np.isfinite(array).all(axis=1)).all():
             problems.append(f"{name}: not finite at {some(sites[~finite])}")
     if roles.shape != sites.shape:
@@ -118,15 +116,12 @@ def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, NDArray[A
     try:
         with h5py.File(path, "r") as file:
             if missing := [name for name in names if name not in file]:
-                raise BadInput(
-                    f"{path}: has no data set {', '.join(missing)}; found {', '.join(file) or 'none'}"
-                )
+                raise BadInput(f"{path}: has no data set {', '.join(missing)}; found {', '.join(file) or 'none'}")
             arrays = {name: file[name][()] for name in names}
     except OSError as error:
         raise BadInput(f"{path}: not a readable HDF5 file ({error})") from error
     return {
-        name: np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
-        for name, array in arrays.items()
+        name: np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array for name, array in arrays.items()
     }
 
 

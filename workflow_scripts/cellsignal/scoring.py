@@ -145,7 +145,9 @@ def _raw_rungs(
         reference = name.startswith("reference-")
         rungs.append(
             {
-                "name": name.removeprefix("reference-") if reference else f"ensemble, {name.replace('round', 'round ')}",
+                "name": name.removeprefix("reference-")
+                if reference
+                else f"ensemble, {name.replace('round', 'round ')}",
                 "accuracy": accuracy(wells["sirna"], chosen),
                 "wells": len(wells),
                 "reference": reference,
@@ -165,7 +167,9 @@ def _ladder(
 ) -> dict[str, Any]:
     """Every ensemble raw, then the priors on the last, with and without plate groups."""
     # The ladder shows plate groups whether or not the run uses them.
-    balanced = balance_screen(final, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True}))
+    balanced = balance_screen(
+        final, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True})
+    )
     table = well_table(sites)
     every = ladder(
         balanced.probabilities.probability,
@@ -178,8 +182,14 @@ def _ladder(
     )
     shown: Sequence[str] = SHOWN[balanced.groups is not None]
     rungs = _raw_rungs(ensembles, known, classes)
-    for row in every[every["name"].isin(shown)].sort_values("name", key=lambda names: names.map(list(shown).index)).itertuples():
-        rungs.append({"name": row.name, "accuracy": row.accuracy, "wells": int(row.wells), "reference": row.method == REFERENCE})
+    for row in (
+        every[every["name"].isin(shown)]
+        .sort_values("name", key=lambda names: names.map(list(shown).index))
+        .itertuples()
+    ):
+        rungs.append(
+            {"name": row.name, "accuracy": row.accuracy, "wells": int(row.wells), "reference": row.method == REFERENCE}
+        )
     return {"of": "test wells", "rungs": rungs, "all": _records(every)}
 
 

@@ -68,9 +68,7 @@ def read_submission(
     problems = []
     if len(unknown):
         example = names[classes["well_type"] == "treatment"].iloc[0]
-        problems.append(
-            f"sirna: {some(unknown.unique())} in {len(unknown)} rows; expected a class such as {example}"
-        )
+        problems.append(f"sirna: {some(unknown.unique())} in {len(unknown)} rows; expected a class such as {example}")
     found = pd.DataFrame({"well_id": table["id_code"], "sirna": index.fillna(-1).astype("int64")})
     known = found[found["sirna"] >= 0]
     problems += _well_problems(found["well_id"], test_wells["well_id"])

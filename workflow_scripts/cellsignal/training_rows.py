@@ -95,7 +95,12 @@ def _rows(sites: pd.DataFrame, role: str, weight: float | pd.Series) -> pd.DataF
 
 
 def sites_of_role(
-    rows: pd.DataFrame, roles: Collection[str], reader: SiteReader, sites: pd.DataFrame, statistics: pd.DataFrame, scheme: str
+    rows: pd.DataFrame,
+    roles: Collection[str],
+    reader: SiteReader,
+    sites: pd.DataFrame,
+    statistics: pd.DataFrame,
+    scheme: str,
 ) -> TrainingSites:
     """The rows of some roles with what a batch of them needs: reader rows, targets, weights, statistics.
 

@@ -47,7 +47,9 @@ class AugmentSettings(Section):
     rotate_degrees: float = Field(0.0, ge=0, le=180, description="largest free rotation")
     erase: Share = Field(0.0, description="probability of erasing a random rectangle")
     gain: float = Field(0.0, ge=0, le=1, description="sd of log gain per site and channel")
-    offset: float = Field(0.0, ge=0, le=1, description="sd of an added offset per site and channel, in normalized units")
+    offset: float = Field(
+        0.0, ge=0, le=1, description="sd of an added offset per site and channel, in normalized units"
+    )
     statistics_jitter: Share = Field(
         0.0, description="relative jitter of the normalization mean and std (DeepNoise's code: 0.1)"
     )
@@ -81,7 +83,9 @@ class Optimization(Section):
     schedule: Schedule = Field(default_factory=lambda: Schedule())
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     clip_norm: float | None = Field(None, gt=0, description="largest gradient norm")
-    controls: bool = Field(True, description="train on control wells too, test controls included (their classes are known)")
+    controls: bool = Field(
+        True, description="train on control wells too, test controls included (their classes are known)"
+    )
     balance_classes: bool = Field(False, description="sample classes evenly (rare classes oversampled)")
     amp: bool = Field(True, description="mixed precision (CUDA only)")
     checkpoint_minutes: float = Field(10.0, ge=0, description="minutes between resume states; 0: after every epoch")
@@ -105,7 +109,8 @@ class Finetuning(Section):
 
     optimization: Optimization
     epochs_factor: dict[str, Positive] = Field(
-        default_factory=dict, description="cell type → multiple of `optimization.epochs` and its schedule (DeepNoise's r)"
+        default_factory=dict,
+        description="cell type → multiple of `optimization.epochs` and its schedule (DeepNoise's r)",
     )
     mean_teacher: MeanTeacher = Field(default_factory=lambda: MeanTeacher())
 

@@ -109,7 +109,11 @@ def _nearest(location: Location) -> str:
 
 def _known_keys(model: type[BaseModel], seen: tuple[type, ...]) -> dict[str, Any]:
     return {
-        name: {key: value for inner in _sections(field.annotation) for key, value in _known_keys(inner, (*seen, model)).items()}
+        name: {
+            key: value
+            for inner in _sections(field.annotation)
+            for key, value in _known_keys(inner, (*seen, model)).items()
+        }
         for name, field in model.model_fields.items()
     }
 

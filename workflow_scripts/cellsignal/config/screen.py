@@ -77,7 +77,8 @@ class ScreenSettings(Section):
     plate_rows: int = Field(16, ge=1, le=32, description="rows of a plate")
     plate_columns: int = Field(24, ge=1, le=48, description="columns of a plate")
     metadata: str | None = Field(
-        None, description="folder (kaggle) or file (rxrx1) of the tables, relative to `root`; default: `root` or `metadata.csv`"
+        None,
+        description="folder (kaggle) or file (rxrx1) of the tables, relative to `root`; default: `root` or `metadata.csv`",
     )
     answers: str | None = Field(
         None,
@@ -103,9 +104,7 @@ class FoldSettings(Section):
     group: Literal["experiment", "plate_id"] = Field(
         "experiment", description="column whose values stay together in one fold"
     )
-    stratify: Literal["cell_type", "label"] = Field(
-        "cell_type", description="spread these evenly over the folds"
-    )
+    stratify: Literal["cell_type", "label"] = Field("cell_type", description="spread these evenly over the folds")
     keep_twins: bool = Field(
         True, description="keep experiments that share one well layout in one fold (HUVEC-07 and RPE-03)"
     )

@@ -40,9 +40,7 @@ def third_party(script: str | Path, library: str | Path) -> list[str]:
     """Top-level names of the third-party and standard packages that the same files import."""
     script, library = Path(script), Path(library)
     files = [script] + [
-        path
-        for module in code_digests(script, library)
-        if (path := _module_file(module, library)) is not None
+        path for module in code_digests(script, library) if (path := _module_file(module, library)) is not None
     ]
     return sorted({name.split(".")[0] for path in files for name in _imported_names(_version(path))} - {PACKAGE})
 

@@ -63,9 +63,7 @@ class Job:
             f"{rule}: the code changed after this job was planned; run snakemake again. Modules",
         )
         receipts = [Path(path) for path in inputs if str(path).endswith(SUFFIX)]
-        artefacts = [
-            path for path in inputs if not str(path).endswith(SUFFIX) and Path(path) != self.stage_path
-        ]
+        artefacts = [path for path in inputs if not str(path).endswith(SUFFIX) and Path(path) != self.stage_path]
         self._reads = sorted(self._name(Path(path)) for path in artefacts)
         self._inputs = {self._name(path): sha256_file(path) for path in receipts}
         read = {self._name(path): read_receipt(path) for path in receipts}

@@ -67,12 +67,13 @@ def _labels_in_sites(sites: pd.DataFrame) -> list[str]:
 
 def _twins_apart(folds: pd.DataFrame) -> list[str]:
     spread = folds[folds["twin_of"] != ""].groupby("twin_of")["fold"].nunique()
-    return [f"folds.parquet: experiments that share the layout of {name} are in different folds" for name in spread[spread > 1].index]
+    return [
+        f"folds.parquet: experiments that share the layout of {name} are in different folds"
+        for name in spread[spread > 1].index
+    ]
 
 
-def _training_leaks(
-    receipt: Receipt, ancestry: Ancestry, sites: pd.DataFrame, folds: pd.DataFrame
-) -> list[str]:
+def _training_leaks(receipt: Receipt, ancestry: Ancestry, sites: pd.DataFrame, folds: pd.DataFrame) -> list[str]:
     names = [name for name in receipt.outputs if Path(name).name == "rows.parquet"]
     if not names or not (ancestry.results / names[0]).is_file():
         return [f"{receipt.path}: no rows.parquet, so what it trained on cannot be checked"]
@@ -98,7 +99,9 @@ def _training_leaks(
         problems.append(f"{names[0]}: {len(told)} test sites were trained on as labelled, the first {told.index[0]}")
     wrong = trained["sirna"].to_numpy() != where["sirna"].to_numpy()
     if wrong.any():
-        problems.append(f"{names[0]}: {int(wrong.sum())} labels differ from sites.parquet, the first {where.index[wrong][0]}")
+        problems.append(
+            f"{names[0]}: {int(wrong.sum())} labels differ from sites.parquet, the first {where.index[wrong][0]}"
+        )
     return problems + _pseudo_leaks(receipt, ancestry, names[0], rows, known)
 
 

@@ -113,9 +113,7 @@ def package_versions(names: Sequence[str]) -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def check_inputs(
-    artefacts: Sequence[str | Path], receipts: Mapping[str, Receipt], results: str | Path
-) -> list[str]:
+def check_inputs(artefacts: Sequence[str | Path], receipts: Mapping[str, Receipt], results: str | Path) -> list[str]:
     """Problems of a job's inputs: each artefact must be listed in one of its receipts, with its size.
 
     Sizes only: hashing a 200 GB store before every job is the audit's work.

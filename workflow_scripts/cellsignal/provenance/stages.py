@@ -55,8 +55,7 @@ def changed_modules(stage: Stage, script: str | Path, library: str | Path) -> li
     """Modules whose code on disk is not what the stage was planned with, one sentence each."""
     now = code_digests(script, library)
     return [
-        f"{module}: "
-        + ("no longer used" if module not in now else "new" if module not in stage.code else "changed")
+        f"{module}: " + ("no longer used" if module not in now else "new" if module not in stage.code else "changed")
         for module in sorted(stage.code.keys() | now.keys())
         if stage.code.get(module) != now.get(module)
     ]
