@@ -31,9 +31,9 @@ rule all:
 
 
 rule packed:
-    message:
-        "Raw images packed, normalization computed; nothing trained."
     input:
         screen("sites.parquet"),
         expand(screen("normalization/{scheme}.parquet"), scheme=SCHEMES),
     localrule: True
+    message:
+        "Raw images packed, normalization computed; nothing trained."

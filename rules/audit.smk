@@ -9,15 +9,10 @@ AUDITED += [recipe("scores.json")]
 
 
 rule audit_verdict:
-    message:
-        "Auditing: rehashing everything behind the submission"
     input:
         receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
     output:
         verdict=report(recipe("audit.json"), caption="captions/audit.rst", category="5 Audit"),
-    params:
-        root=str(ROOT),
-        artefacts=AUDITED,
     log:
         recipe("logs/audit_verdict.log"),
     benchmark:
@@ -26,20 +21,25 @@ rule audit_verdict:
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        root=str(ROOT),
+        artefacts=AUDITED,
+    message:
+        "Auditing: rehashing everything behind the submission"
     script:
         "../workflow_scripts/audit.py"
 
 
 rule audit:
-    message:
-        f"Auditing again: {', '.join(AUDITED)}"
-    params:
-        root=str(ROOT),
-        artefacts=AUDITED,
+    localrule: True
     threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
-    localrule: True
+    params:
+        root=str(ROOT),
+        artefacts=AUDITED,
+    message:
+        f"Auditing again: {', '.join(AUDITED)}"
     script:
         "../workflow_scripts/audit.py"

@@ -11,8 +11,6 @@ PACKED = expand(screen("plates/{plate}.h5"), plate=SUMMARY.plates)
 if SIMULATED:
 
     rule simulate_plate:
-        message:
-            "Simulating plate {wildcards.experiment}_{wildcards.number}"
         input:
             stage=stage(screen, "simulate_plate", settings("screen")),
         output:
@@ -29,13 +27,13 @@ if SIMULATED:
         resources:
             mem_mb=1000,
             runtime=30,
+        message:
+            "Simulating plate {wildcards.experiment}_{wildcards.number}"
         script:
             "../workflow_scripts/simulate_plate.py"
 
 
 rule index_sites:
-    message:
-        f"Indexing the sites of screen {CONFIG.screen.name}"
     input:
         stage=stage(
             screen,
@@ -46,16 +44,18 @@ rule index_sites:
                 "listings": {name: plate.listing for name, plate in SUMMARY.plates.items()},
             },
         ),
-        receipts=expand(receipt(screen("raw/metadata/{plate}.csv")), plate=SUMMARY.plates) if SIMULATED else [],
-        metadata=ancient(expand(screen("raw/metadata/{plate}.csv"), plate=SUMMARY.plates)) if SIMULATED else [],
+        receipts=(
+            expand(receipt(screen("raw/metadata/{plate}.csv")), plate=SUMMARY.plates) if SIMULATED else []
+        ),
+        metadata=(
+            ancient(expand(screen("raw/metadata/{plate}.csv"), plate=SUMMARY.plates)) if SIMULATED else []
+        ),
     output:
         sites=screen("sites.parquet"),
         answers=screen("answers.parquet"),
         classes=screen("classes.parquet"),
         problems=screen("problems.json"),
         receipt=receipt(screen("sites.parquet")),
-    params:
-        root=str(ROOT),
     log:
         screen("logs/index_sites.log"),
     benchmark:
@@ -64,6 +64,10 @@ rule index_sites:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        root=str(ROOT),
+    message:
+        f"Indexing the sites of screen {CONFIG.screen.name}"
     script:
         "../workflow_scripts/index_sites.py"
 
@@ -78,8 +82,6 @@ for name, plate in SUMMARY.plates.items():
 
 
 rule pack_plate:
-    message:
-        "Packing plate {wildcards.plate}"
     input:
         stage=screen("stages/pack_plate/{plate}.json"),
         receipts=receipt(screen("raw/metadata/{plate}.csv")) if SIMULATED else [],
@@ -91,8 +93,6 @@ rule pack_plate:
         store=screen("plates/{plate}.h5"),
         problems=screen("plates/{plate}.problems.json"),
         receipt=receipt(screen("plates/{plate}.h5")),
-    params:
-        root=str(ROOT),
     log:
         screen("logs/pack_plate/{plate}.log"),
     benchmark:
@@ -101,13 +101,15 @@ rule pack_plate:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        root=str(ROOT),
+    message:
+        "Packing plate {wildcards.plate}"
     script:
         "../workflow_scripts/pack_plate.py"
 
 
 rule normalization:
-    message:
-        f"Normalization statistics by {', '.join(SCHEMES)}"
     input:
         stage=stage(screen, "normalization", {"schemes": SCHEMES, "plates": list(SUMMARY.plates)}),
         receipts=[receipt(screen("sites.parquet")), *map(receipt, PACKED)],
@@ -124,13 +126,13 @@ rule normalization:
     resources:
         mem_mb=8000,
         runtime=60,
+    message:
+        f"Normalization statistics by {', '.join(SCHEMES)}"
     script:
         "../workflow_scripts/normalization.py"
 
 
 rule assign_folds:
-    message:
-        "Assigning {} folds by {}".format(CONFIG.folds.count, CONFIG.folds.group)
     input:
         stage=stage(recipe, "assign_folds", settings("folds")),
         receipts=receipt(screen("sites.parquet")),
@@ -147,5 +149,7 @@ rule assign_folds:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Assigning {} folds by {}".format(CONFIG.folds.count, CONFIG.folds.group)
     script:
         "../workflow_scripts/assign_folds.py"

@@ -26,8 +26,6 @@ for ensemble in ENSEMBLE_NAMES:
 
 
 rule ensemble_teachers:
-    message:
-        "Class probabilities per well: {wildcards.ensemble}"
     input:
         stage=recipe("stages/ensemble_teachers/{ensemble}.json"),
         receipts=receipts_of(voters),
@@ -45,13 +43,13 @@ rule ensemble_teachers:
     resources:
         mem_mb=8000,
         runtime=60,
+    message:
+        "Class probabilities per well: {wildcards.ensemble}"
     script:
         "../workflow_scripts/ensemble_teachers.py"
 
 
 rule pseudo_labels:
-    message:
-        "Pseudo-labels of round {wildcards.round}"
     input:
         stage=stage(recipe, "pseudo_labels", settings("pseudo_labels", "balance")),
         receipts=[receipt(recipe("ensembles/round{round}.h5")), receipt(screen("sites.parquet"))],
@@ -69,5 +67,7 @@ rule pseudo_labels:
     resources:
         mem_mb=8000,
         runtime=60,
+    message:
+        "Pseudo-labels of round {wildcards.round}"
     script:
         "../workflow_scripts/pseudo_labels.py"

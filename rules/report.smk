@@ -3,6 +3,7 @@
 # Requires: what data.smk, train.smk, label.smk and submit.smk make.
 # Makes:    results/{screen}/{recipe}/figures/
 
+
 def figure(name, suffix, category, caption=None, **labels):
     """An entry of the report: results/{screen}/{recipe}/figures/{name}."""
     return report(
@@ -44,8 +45,6 @@ EXAMPLE_PLATES = list(SUMMARY.plates)[: CONFIG.report.example_plates]
 
 
 rule site_images:
-    message:
-        "Figure: channel images of example sites"
     input:
         stage=stage(
             recipe,
@@ -71,13 +70,13 @@ rule site_images:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: channel images of example sites"
     script:
         "../workflow_scripts/site_images.py"
 
 
 rule normalization_effect:
-    message:
-        "Figure: plate intensities that normalization removes"
     input:
         stage=stage(recipe, "normalization_effect", {"channels": CONFIG.screen.channels}),
         receipts=[receipt(screen("sites.parquet")), receipt(screen("normalization/plate.parquet"))],
@@ -94,13 +93,13 @@ rule normalization_effect:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: plate intensities that normalization removes"
     script:
         "../workflow_scripts/normalization_effect.py"
 
 
 rule training_curves:
-    message:
-        "Figure: training curves"
     input:
         stage=stage(recipe, "training_curves", {}),
         receipts=histories("receipts"),
@@ -116,13 +115,13 @@ rule training_curves:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: training curves"
     script:
         "../workflow_scripts/training_curves.py"
 
 
 rule score_ladder:
-    message:
-        "Figure: the score ladder"
     input:
         stage=stage(recipe, "score_ladder", {}),
         receipts=receipt(recipe("scores.json")),
@@ -138,13 +137,13 @@ rule score_ladder:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: the score ladder"
     script:
         "../workflow_scripts/score_ladder.py"
 
 
 rule accuracy_breakdown:
-    message:
-        "Figure: accuracy by cell type and experiment"
     input:
         stage=stage(recipe, "accuracy_breakdown", {}),
         receipts=receipt(recipe("scores.json")),
@@ -160,13 +159,13 @@ rule accuracy_breakdown:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: accuracy by cell type and experiment"
     script:
         "../workflow_scripts/accuracy_breakdown.py"
 
 
 rule confusion:
-    message:
-        "Figure: confusions"
     input:
         stage=stage(recipe, "confusion", {}),
         receipts=[receipt(recipe("scores.json")), receipt(screen("sites.parquet"))],
@@ -183,15 +182,19 @@ rule confusion:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: confusions"
     script:
         "../workflow_scripts/confusion.py"
 
 
 rule plate_map:
-    message:
-        "Figure: plate maps"
     input:
-        stage=stage(recipe, "plate_map", settings("report") | {"shape": [CONFIG.screen.plate_rows, CONFIG.screen.plate_columns]}),
+        stage=stage(
+            recipe,
+            "plate_map",
+            settings("report") | {"shape": [CONFIG.screen.plate_rows, CONFIG.screen.plate_columns]},
+        ),
         receipts=[receipt(recipe("scores.json")), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),
         wells=ancient(recipe("wells.parquet")),
@@ -206,13 +209,13 @@ rule plate_map:
     resources:
         mem_mb=2000,
         runtime=10,
+    message:
+        "Figure: plate maps"
     script:
         "../workflow_scripts/plate_map.py"
 
 
 rule embed_tsne:
-    message:
-        "Figure: t-SNE of embeddings"
     input:
         stage=stage(recipe, "embed_tsne", settings("report", "seed")),
         receipts=[*map(receipt, EXPLAINED_PREDICTIONS), receipt(screen("sites.parquet"))],
@@ -231,16 +234,20 @@ rule embed_tsne:
     resources:
         mem_mb=4000,
         runtime=10,
+    message:
+        "Figure: t-SNE of embeddings"
     script:
         "../workflow_scripts/embed_tsne.py"
 
 
 rule grad_cam:
-    message:
-        "Figure: Grad-CAM"
     input:
-        stage=stage(recipe, "grad_cam", settings("report", "seed", "threads")
-            | {"model": MODELS[EXPLAINED].model_dump(mode="json"), "channels": CONFIG.screen.channels}),
+        stage=stage(
+            recipe,
+            "grad_cam",
+            settings("report", "seed", "threads")
+            | {"model": MODELS[EXPLAINED].model_dump(mode="json"), "channels": CONFIG.screen.channels},
+        ),
         receipts=[
             receipt(EXPLAINED_WEIGHTS),
             receipt(recipe("folds.parquet")),
@@ -266,6 +273,8 @@ rule grad_cam:
         gpu=1,
         mem_mb=8000,
         runtime=60,
+    message:
+        "Figure: Grad-CAM"
     script:
         "../workflow_scripts/grad_cam.py"
 

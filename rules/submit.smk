@@ -9,8 +9,6 @@ ENSEMBLES = expand(recipe("ensembles/{ensemble}.h5"), ensemble=ENSEMBLE_NAMES)
 
 
 rule balance_plates:
-    message:
-        f"Balancing plates: {CONFIG.balance.method}"
     input:
         stage=stage(recipe, "balance_plates", settings("balance")),
         receipts=[receipt(recipe(f"ensembles/{LAST_ROUND}.h5")), receipt(screen("sites.parquet"))],
@@ -29,13 +27,13 @@ rule balance_plates:
     resources:
         mem_mb=8000,
         runtime=60,
+    message:
+        f"Balancing plates: {CONFIG.balance.method}"
     script:
         "../workflow_scripts/balance_plates.py"
 
 
 rule submission:
-    message:
-        "Writing submission.csv"
     input:
         stage=stage(recipe, "submission", {"by_name": BY_NAME}),
         receipts=[receipt(recipe("assignment.parquet")), receipt(screen("sites.parquet"))],
@@ -53,13 +51,13 @@ rule submission:
     resources:
         mem_mb=1000,
         runtime=10,
+    message:
+        "Writing submission.csv"
     script:
         "../workflow_scripts/submission.py"
 
 
 rule score:
-    message:
-        "Scoring: the only rule that reads answers"
     input:
         stage=stage(
             recipe,
@@ -88,5 +86,7 @@ rule score:
     resources:
         mem_mb=8000,
         runtime=60,
+    message:
+        "Scoring: the only rule that reads answers"
     script:
         "../workflow_scripts/score.py"

@@ -76,8 +76,6 @@ for model in CONFIG.models:
 
 
 rule train_model:
-    message:
-        "Training {wildcards.model}, fold {wildcards.fold}, all cell types"
     input:
         stage=recipe("stages/train_model/{model}.json"),
         receipts=training_data,
@@ -91,8 +89,6 @@ rule train_model:
         history=f"{STAGE_1}/history.csv",
         rows=f"{STAGE_1}/rows.parquet",
         receipt=receipt(f"{STAGE_1}/weights.safetensors"),
-    params:
-        state=recipe("state/train_model/{model}_fold{fold}"),
     log:
         recipe("logs/train_model/{model}_fold{fold}.log"),
     benchmark:
@@ -102,13 +98,15 @@ rule train_model:
         gpu=1,
         mem_mb=24000,
         runtime=2880,
+    params:
+        state=recipe("state/train_model/{model}_fold{fold}"),
+    message:
+        "Training {wildcards.model}, fold {wildcards.fold}, all cell types"
     script:
         "../workflow_scripts/train_model.py"
 
 
 rule finetune_cell_type:
-    message:
-        "Fine-tuning {wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
     input:
         stage=recipe("stages/finetune_cell_type/{model}.json"),
         receipts=training_data,
@@ -127,8 +125,6 @@ rule finetune_cell_type:
         history=f"{STAGE_2}/history.csv",
         rows=f"{STAGE_2}/rows.parquet",
         receipt=receipt(f"{STAGE_2}/teacher.safetensors"),
-    params:
-        state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
     log:
         recipe("logs/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}.log"),
     benchmark:
@@ -138,13 +134,15 @@ rule finetune_cell_type:
         gpu=1,
         mem_mb=24000,
         runtime=1440,
+    params:
+        state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
+    message:
+        "Fine-tuning {wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
     script:
         "../workflow_scripts/finetune_cell_type.py"
 
 
 rule predict:
-    message:
-        "Predicting {wildcards.cell_type} with {wildcards.model}, fold {wildcards.fold}, round {wildcards.round}"
     input:
         stage=recipe("stages/predict/{model}.json"),
         receipts=training_data,
@@ -167,5 +165,7 @@ rule predict:
         gpu=1,
         mem_mb=16000,
         runtime=240,
+    message:
+        "Predicting {wildcards.cell_type} with {wildcards.model}, fold {wildcards.fold}, round {wildcards.round}"
     script:
         "../workflow_scripts/predict.py"

@@ -31,6 +31,5 @@ with run(snakemake) as job:
     write_table(screen.classes, snakemake.output.classes)
     write_json(snakemake.output.problems, missing.astype(str).to_dict("records"))
     job.read_raw({path.relative_to(root).as_posix(): sha256_file(path) for path in tables})
-    print(
-        f"{len(screen.sites):,} sites on {screen.sites['plate_id'].nunique()} plates, {missing['site_id'].nunique()} incomplete"
-    )
+    plates, incomplete = screen.sites["plate_id"].nunique(), missing["site_id"].nunique()
+    print(f"{len(screen.sites):,} sites on {plates} plates, {incomplete} incomplete")

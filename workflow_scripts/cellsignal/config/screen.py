@@ -78,7 +78,8 @@ class ScreenSettings(Section):
     plate_columns: int = Field(24, ge=1, le=48, description="columns of a plate")
     metadata: str | None = Field(
         None,
-        description="folder (kaggle) or file (rxrx1) of the tables, relative to `root`; default: `root` or `metadata.csv`",
+        description="folder (kaggle) or file (rxrx1) of the tables, relative to `root`; default: `root` or "
+        "`metadata.csv`",
     )
     answers: str | None = Field(
         None,

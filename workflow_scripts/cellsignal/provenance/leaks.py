@@ -92,7 +92,8 @@ def _training_leaks(receipt: Receipt, ancestry: Ancestry, sites: pd.DataFrame, f
     slipped = where[where[group].isin(held_out)]
     if len(slipped):
         problems.append(
-            f"{names[0]}: {len(slipped)} sites of held-out {group} {slipped[group].iloc[0]} were trained on in fold {fold}"
+            f"{names[0]}: {len(slipped)} sites of held-out {group} {slipped[group].iloc[0]} were trained on "
+            f"in fold {fold}"
         )
     told = where[(where["dataset"] == "test") & (where["well_type"] == "treatment")]
     if len(told):
