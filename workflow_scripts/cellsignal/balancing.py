@@ -66,13 +66,13 @@ def balance_screen(
         "temperature": round(float(temperature), 6),
         "temperature_fitted_on": "out-of-fold wells" if fitted else "given in the settings",
         "rotations": {
-            row.experiment: {
-                "rotation": int(row.rotation),
-                "margin_nats": round(float(row.margin), 3),
-                "margin_standard_errors": round(float(row.z), 3),
-                "used": bool(row.used),
+            str(row["experiment"]): {
+                "rotation": int(row["rotation"]),
+                "margin_nats": round(float(row["margin"]), 3),
+                "margin_standard_errors": round(float(row["z"]), 3),
+                "used": bool(row["used"]),
             }
-            for row in result.rotations.itertuples()
+            for row in result.rotations.to_dict("records")
         },
         "notes": result.log,
     }

@@ -1,6 +1,6 @@
 """Scoring a run: metrics on wells that no voting model saw, and the ladder where answers are known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from cellsignal.calibration import entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
-from cellsignal.ladder import REFERENCE, ladder
+from cellsignal.ladder import ladder
 from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.sites import well_table
@@ -180,16 +180,12 @@ def _ladder(
         train_wells=treatment_wells(table[table["dataset"] == "train"]),
         step=settings.step,
     )
-    shown: Sequence[str] = SHOWN[balanced.groups is not None]
+    shown = SHOWN[balanced.groups is not None]
     rungs = _raw_rungs(ensembles, known, classes)
-    for row in (
-        every[every["name"].isin(shown)]
-        .sort_values("name", key=lambda names: names.map(list(shown).index))
-        .itertuples()
-    ):
-        rungs.append(
-            {"name": row.name, "accuracy": row.accuracy, "wells": int(row.wells), "reference": row.method == REFERENCE}
-        )
+    by_name = {row["name"]: row for row in _records(every)}
+    for name in (name for name in shown if name in by_name):
+        row = by_name[name]
+        rungs.append({"name": name, "accuracy": row["accuracy"], "wells": row["wells"], "reference": False})
     return {"of": "test wells", "rungs": rungs, "all": _records(every)}
 
 

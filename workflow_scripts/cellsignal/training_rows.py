@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cellsignal.errors import BadInput
 from cellsignal.folds import fold_of
 from cellsignal.loader import TrainingSites
-from cellsignal.normalization import lookup
+from cellsignal.normalization import Scheme, lookup
 from cellsignal.plates import SiteReader
 
 ROLES = ["train", "pseudo", "unlabelled", "validation"]
@@ -100,7 +100,7 @@ def sites_of_role(
     reader: SiteReader,
     sites: pd.DataFrame,
     statistics: pd.DataFrame,
-    scheme: str,
+    scheme: Scheme,
 ) -> TrainingSites:
     """The rows of some roles with what a batch of them needs: reader rows, targets, weights, statistics.
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cellsignal.config.base import Section
 from cellsignal.config.screen import Name
@@ -90,6 +90,16 @@ class Optimization(Section):
     amp: bool = Field(True, description="mixed precision (CUDA only)")
     checkpoint_minutes: float = Field(10.0, ge=0, description="minutes between resume states; 0: after every epoch")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
+
+    @model_validator(mode="after")
+    def schedule_falls(self) -> "Optimization":
+        # Recipes overlay key by key, so a schedule may inherit the minimum of the one it replaces.
+        if self.schedule.kind in ("cosine", "cosine_restarts") and self.schedule.minimum > self.rate:
+            raise ValueError(
+                f"schedule.minimum {self.schedule.minimum:g} is above rate {self.rate:g}; give both "
+                "(a recipe inherits what it does not set)"
+            )
+        return self
 
 
 class MeanTeacher(Section):
