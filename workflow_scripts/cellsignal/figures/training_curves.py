@@ -29,26 +29,29 @@ def training_curves(history: pd.DataFrame) -> Figure:
     models = list(dict.fromkeys(history["model"]))
     stages = sorted(set(history["stage"]), key=lambda stage: (stage != ALL_CELLS, stage))
     rounds = sorted(set(history["round"]))
-    consistent = "consistency" in history and bool(history["consistency"].fillna(0).any())
-    quantities = ["loss", "consistency", "accuracy"] if consistent else ["loss", "accuracy"]
-    rows = len(quantities) * len(models)
+    drawn_rows = [
+        (model, quantity)
+        for model in models
+        for quantity in ("loss", "consistency", "accuracy")
+        if quantity != "consistency" or _consistent(history[history["model"] == model])
+    ]
+    rows = len(drawn_rows)
     figure, axes = style.panels(rows, len(stages), max(6.5, 2.7 * len(stages) + 0.8), 1.75 * rows + 0.8, sharey="row")
-    for i, model in enumerate(models):
-        for j, stage in enumerate(stages):
+    for line, (model, quantity) in zip(axes, drawn_rows, strict=True):
+        for ax, stage in zip(line, stages, strict=True):
             runs = history[(history["model"] == model) & (history["stage"] == stage)]
-            column = axes[len(quantities) * i : len(quantities) * (i + 1), j]
-            for ax, quantity in zip(column, quantities, strict=True):
-                _panel(ax, runs, quantity, rounds)
+            _panel(ax, runs, quantity, rounds)
             folds = runs["fold"].nunique()
-            column[0].set_title(f"{model}, {stage} ({folds} fold{'s' if folds > 1 else ''})", fontsize=9)
-            column[-1].set_xlabel("epoch")
-        for k, quantity in enumerate(quantities):
-            drawn = [ax for ax in axes[len(quantities) * i + k] if ax.axison]
-            drawn[0].set_ylabel(LABELS[quantity])
-            drawn[0].tick_params(labelleft=True)
-            if quantity != "accuracy":
-                for ax in drawn:
-                    style.logarithmic(ax)
+            if quantity == "loss" and folds:
+                ax.set_title(f"{model}, {stage} ({folds} fold{'s' if folds > 1 else ''})", fontsize=9)
+            if quantity == "accuracy":
+                ax.set_xlabel("epoch")
+        drawn = [ax for ax in line if ax.axison]
+        drawn[0].set_ylabel(LABELS[quantity])
+        drawn[0].tick_params(labelleft=True)
+        if quantity != "accuracy":
+            for ax in drawn:
+                style.logarithmic(ax)
     lines = [
         Line2D([], [], color=style.INK, label="validation"),
         Line2D([], [], color=style.INK, linestyle=DASHED, linewidth=1, label="training"),
@@ -102,3 +105,8 @@ def _lines(
                 run["epoch"], values, color=colour, linestyle=dash, linewidth=width,
                 marker=marker, markersize=3, alpha=0.85,
             )  # fmt: skip
+
+
+def _consistent(history: pd.DataFrame) -> bool:
+    """Whether any run of the history had a consistency loss."""
+    return "consistency" in history and bool(history["consistency"].fillna(0).any())
