@@ -138,9 +138,9 @@ def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, A
 def _raw_rungs(
     ensembles: Mapping[str, WellProbabilities], wells: pd.DataFrame, classes: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """One rung per ensemble, before any prior, on `wells` (all of known truth)."""
+    """One rung per ensemble, references first, before any prior, on `wells` (all of known truth)."""
     rungs = []
-    for name, ensemble in ensembles.items():
+    for name, ensemble in sorted(ensembles.items(), key=lambda item: not item[0].startswith("reference-")):
         chosen = best_treatment(ensemble.of_wells(wells["well_id"]), classes)
         reference = name.startswith("reference-")
         rungs.append(
