@@ -76,7 +76,13 @@ for name, plate in SUMMARY.plates.items():
     stage(
         screen,
         "pack_plate",
-        settings("screen", "pack") | {"rows": plate.rows, "listing": plate.listing},
+        {
+            "image_size": CONFIG.screen.image_size,
+            "channels": len(CONFIG.screen.channels),
+            "allow_missing_sites": CONFIG.pack.allow_missing_sites,
+            "rows": plate.rows,
+            "listing": plate.listing,
+        },
         unit=name,
     )
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cellsignal.config.screen import PackSettings, ScreenSettings
 from cellsignal.errors import raise_all
 from cellsignal.files import write_json
 from cellsignal.plates import PlateStore, pack_plate
@@ -11,7 +10,6 @@ from cellsignal.sites import plate_rows, read_table, rows_digest
 from running import run
 
 with run(snakemake) as job:
-    settings = ScreenSettings(**job.settings["screen"])
     root = Path(snakemake.params.root)
     plate = snakemake.wildcards.plate
     rows = plate_rows(read_table(snakemake.input.planned), plate)
@@ -24,9 +22,9 @@ with run(snakemake) as job:
         rows,
         root,
         snakemake.output.store,
-        image_size=settings.image_size,
-        channels=len(settings.channels),
-        allow_missing_sites=PackSettings(**job.settings["pack"]).allow_missing_sites,
+        image_size=job.settings["image_size"],
+        channels=job.settings["channels"],
+        allow_missing_sites=job.settings["allow_missing_sites"],
     )
     write_json(snakemake.output.problems, problems)
     store = PlateStore(snakemake.output.store)
