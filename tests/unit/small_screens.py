@@ -1,11 +1,17 @@
 """Small screens for tests: two experiments of two plates, eight siRNAs and two controls."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from cellsignal.config.screen import ScreenSettings
+from cellsignal.screens.rxrx1 import from_metadata
+from cellsignal.sites import Screen
 
 Row = dict[str, str]
+SMALL = {"HUVEC-01": "train", "HUVEC-02": "test"}
 WELLS = {"B02": 9, "B03": 8, "B04": 0, "B05": 1, "B06": 2, "B07": 3}  # class on plate 1; 4 more on plate 2
 NAMES = {8: "n337250", 9: "EMPTY"} | {i: f"s{100 + i}" for i in range(8)}
 
@@ -16,10 +22,10 @@ def settings(kind: str, **values: object) -> ScreenSettings:
     return ScreenSettings.model_validate(defaults | values)
 
 
-def public_rows() -> list[Row]:
-    """Rows of the public `metadata.csv`: train HUVEC-01 and test HUVEC-02, 48 sites."""
+def public_rows(experiments: Mapping[str, str] = SMALL) -> list[Row]:
+    """Rows of the public `metadata.csv`, 24 per experiment; `experiments`: name → `train` or `test`."""
     rows = []
-    for experiment, dataset in (("HUVEC-01", "train"), ("HUVEC-02", "test")):
+    for experiment, dataset in experiments.items():
         for plate in ("1", "2"):
             for well, number in WELLS.items():
                 sirna = number + 4 if plate == "2" and number < 4 else number
@@ -27,11 +33,16 @@ def public_rows() -> list[Row]:
                 for site in ("1", "2"):
                     well_id = f"{experiment}_{plate}_{well}"
                     rows.append({
-                        "site_id": f"{well_id}_{site}", "well_id": well_id, "cell_type": "HUVEC",
+                        "site_id": f"{well_id}_{site}", "well_id": well_id, "cell_type": experiment.split("-")[0],
                         "dataset": dataset, "experiment": experiment, "plate": plate, "well": well,
                         "site": site, "well_type": kind, "sirna": NAMES[sirna], "sirna_id": str(sirna),
                     })  # fmt: skip
     return rows
+
+
+def screen_of(rows: list[Row]) -> Screen:
+    """The screen of rows in the public schema; no file is read."""
+    return from_metadata(pd.DataFrame(rows), settings("rxrx1"), "made-up rows")
 
 
 def kaggle_rows(later: bool = False) -> dict[str, list[Row]]:

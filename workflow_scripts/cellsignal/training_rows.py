@@ -28,7 +28,7 @@ def training_rows(
     pseudo_labels: pd.DataFrame | None = None,
     unlabelled: bool = False,
 ) -> pd.DataFrame:
-    """The rows of one training, sorted by role and site: `site_id`, `role`, `sirna`, `weight`.
+    """The rows of one training, `site_id`, `role`, `sirna`, `weight`: role by role, each sorted by site.
 
     `train`: labelled sites of the other folds, and controls of test experiments (their classes are
     published) if `controls`. `validation`: treatment sites of the held-out fold. `pseudo`: test sites with a
@@ -86,7 +86,7 @@ def prediction_roles(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDA
 def _rows(sites: pd.DataFrame, role: str, weight: float | pd.Series) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "site_id": sites["site_id"].to_numpy(),
+            "site_id": sites["site_id"].array,  # keeps its type where there is no site
             "role": role,
             "sirna": sites["sirna"].to_numpy(np.int64),
             "weight": np.full(len(sites), weight, np.float32),
