@@ -48,8 +48,8 @@ def balance_screen(
     temperature = fit_temperature(probabilities, truth).temperature if fitted else settings.temperature
     assert temperature is not None
     groups, reason = derive_groups(train) if settings.plate_groups else (None, "switched off")
-    role = pd.Series(probabilities.role, index=probabilities.well_id).loc[wells["well_id"]].to_numpy(dtype=str)
     calibrated = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
+    role = pd.Series(probabilities.role, index=probabilities.well_id).loc[wells["well_id"]].to_numpy(dtype=str)
     result = balance(
         calibrated,
         wells,

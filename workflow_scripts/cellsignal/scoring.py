@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cellsignal.balancing import balance_screen
 from cellsignal.calibration import entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
-from cellsignal.ensemble import WellProbabilities
+from cellsignal.ensemble import UNSEEN, WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
 from cellsignal.ladder import ladder
 from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
@@ -54,7 +54,8 @@ def score_screen(
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
     if submitted is not None and len(answers):
-        known = wells[(wells["role"] == "test") & (wells["outcome"] != "unknown")]
+        # Wells without images count too: they were submitted, and Kaggle scores them.
+        known = wells[wells["role"].isin(["test", UNSEEN]) & (wells["outcome"] != "unknown")]
         scores["test"] = _metrics(known, final) | {
             "kaggle": _records(
                 kaggle_score(
@@ -190,9 +191,10 @@ def _ladder(
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values."""
-    rows: list[dict[str, Any]] = [
-        {str(key): value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
-    return rows
+    """Rows as JSON values; null where there is no number, such as the accuracy of a split without known wells."""
+    return [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value
