@@ -170,7 +170,23 @@ def test_settings_changed_after_the_run_are_not_current(project: Project) -> Non
     stage = read_stage(project.results / "stages/train_model.json")
     write_stage(project.results / "stages/train_model.json", "train_model", {"seed": 2}, stage.code)
     verdict = project.audit()
-    assert verdict.current == ["stages/train_model.json: its settings or code changed after the run"]
+    assert verdict.current == ["stages/train_model.json: seed: 2, was 1"]
+
+
+def test_code_planned_anew_after_the_run_is_named_by_module(project: Project) -> None:
+    (project.library / "cellsignal/loss.py").write_text("def loss(x):\n    return 2 * x\n")
+    script = project.library / "train_model.py"
+    write_stage(
+        project.results / "stages/train_model.json", "train_model", {"seed": 1}, code_digests(script, project.library)
+    )
+    assert "stages/train_model.json: cellsignal.loss: changed" in project.audit().current
+
+
+def test_a_stage_file_edited_by_hand_is_not_current(project: Project) -> None:
+    path = project.results / "stages/train_model.json"
+    path.write_text(path.read_text() + "\n")
+    (problem,) = project.audit().current
+    assert problem.startswith("stages/train_model.json: not the file that the job read")
 
 
 def test_training_on_a_held_out_experiment_is_a_leak(tmp_path: Path) -> None:

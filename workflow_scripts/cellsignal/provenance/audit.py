@@ -4,7 +4,7 @@
 *Current*: the present code and plan are those that made it. *Clean*: nothing leaked into training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json, sha256_file
 from cellsignal.provenance.leaks import leaks, priors
-from cellsignal.provenance.stages import changed_modules, read_stage
+from cellsignal.provenance.stages import Stage, changed_modules, changed_settings, read_stage
 from cellsignal.provenance.walk import Ancestry, walk
 
 
@@ -132,28 +132,27 @@ def _rehash(expected: dict[str, tuple[str, str]], folder: Path, threads: int) ->
 
 
 def _outdated(ancestry: Ancestry, library: Path) -> list[str]:
-    """Stages that the present plan or code would make differently.
-
-    A stage file is rewritten when the workflow is planned with other settings or code, so one that no
-    longer has the hash in the receipt says that the stage is out of date (or that someone edited it).
-    """
-    problems: dict[str, Sequence[str]] = {}
+    """Stages that the present plan or code would make differently, with the settings and modules that differ."""
+    problems: dict[str, set[str]] = {}
     for receipt in ancestry.receipts.values():
-        path = ancestry.results / receipt.stage["path"]
-        if not path.is_file():
-            problems[receipt.stage["path"]] = ["missing"]
-            continue
-        if sha256_file(path) != receipt.stage["sha256"]:
-            problems[receipt.stage["path"]] = ["its settings or code changed after the run"]
-            continue
-        try:
-            stage = read_stage(path)
-            changed = changed_modules(stage, library / f"{stage.rule}.py", library)
-        except (BadInput, OSError, SyntaxError) as error:
-            changed = [str(error)]
-        if changed:
-            problems[receipt.stage["path"]] = changed
-    return [f"{path}: {', '.join(modules)}" for path, modules in sorted(problems.items())]
+        made = receipt.stage
+        found = _differences(receipt.rule, made, ancestry.results / made["path"], library)
+        problems.setdefault(made["path"], set()).update(found)
+    return [f"{path}: {', '.join(sorted(found))}" for path, found in sorted(problems.items()) if found]
+
+
+def _differences(rule: str, made: dict[str, Any], path: Path, library: Path) -> list[str]:
+    """What differs between a stage as a receipt holds it, and its file and the code as they are now."""
+    if not path.is_file():
+        return ["missing"]
+    stage = Stage(rule, made["settings"], made["code"])
+    try:
+        found = changed_settings(stage, read_stage(path))
+        found += changed_modules(stage, library / f"{rule}.py", library)
+    except (BadInput, OSError, SyntaxError) as error:
+        return [str(error)]
+    edited = sha256_file(path) != made["sha256"]
+    return found or (["not the file that the job read, though its settings are the same"] if edited else [])
 
 
 def _missing_sites(ancestry: Ancestry) -> list[dict[str, str]]:

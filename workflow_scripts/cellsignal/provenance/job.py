@@ -58,6 +58,7 @@ class Job:
         if content.rule != rule:
             raise BadInput(f"{stage}: stage of rule {content.rule}, expected {rule}")
         self.settings: dict[str, Any] = content.settings
+        self.code = content.code
         raise_all(
             changed_modules(content, script, library),
             f"{rule}: the code changed after this job was planned; run snakemake again. Modules",
@@ -90,7 +91,12 @@ class Job:
             path=self._name(self.receipt),
             rule=self.rule,
             wildcards=dict(sorted(self.wildcards.items())),
-            stage={"path": self._name(self.stage_path), "sha256": self.stage_sha256},
+            stage={
+                "path": self._name(self.stage_path),
+                "sha256": self.stage_sha256,
+                "settings": self.settings,
+                "code": self.code,
+            },
             inputs=dict(sorted(self._inputs.items())),
             reads=self._reads,
             raw=dict(sorted(self.raw.items())),

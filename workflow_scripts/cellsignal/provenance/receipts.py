@@ -1,10 +1,10 @@
 """Receipts: what a job read and wrote, by hash.
 
-`{output}.receipt.json` holds the rule, its wildcards, the hash of its stage file, of each input's
-receipt, of each raw input and of each output, the seed and the package versions. It holds no time,
-host or absolute path: two runs that produce the same bytes write the same receipt. All paths are
-relative to the folder of results, which is found from the receipt's own path, so a moved or archived
-project still verifies.
+`{output}.receipt.json` holds the rule, its wildcards, its stage file (hash and content, because planning
+with other settings rewrites the file), the hash of each input's receipt, of each raw input and of each
+output, the seed and the package versions. It holds no time, host or absolute path: two runs that produce
+the same bytes write the same receipt. All paths are relative to the folder of results, which is found
+from the receipt's own path, so a moved or archived project still verifies.
 """
 
 import importlib.metadata
@@ -17,7 +17,7 @@ from typing import Any
 from cellsignal.errors import BadInput
 from cellsignal.files import canonical_json, read_json, sha256_file, write_text
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".receipt.json"
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "skimage": "scikit-image"}
 
@@ -37,7 +37,7 @@ class Receipt:
     path: str
     rule: str
     wildcards: dict[str, str]
-    stage: dict[str, str]  # {"path": …, "sha256": …}
+    stage: dict[str, Any]  # {"path": …, "sha256": …, "settings": …, "code": …}
     inputs: dict[str, str]  # path of a receipt → its SHA-256
     reads: list[str]  # artefacts that the job opened, each listed in one of those receipts
     raw: dict[str, str]  # path of a raw file → its SHA-256
@@ -67,7 +67,7 @@ def read_receipt(path: str | Path) -> Receipt:
     try:
         content = read_json(path)
         if content.pop("format") != FORMAT:
-            raise BadInput(f"{path}: receipt of another format, expected {FORMAT}")
+            raise BadInput(f"{path}: receipt of another version of cellsignal; remove it to make its files again")
         outputs = {name: Artefact(**artefact) for name, artefact in content.pop("outputs").items()}
         return Receipt(outputs=outputs, **content)
     except FileNotFoundError as error:

@@ -5,6 +5,7 @@ input of the rule, so Snakemake reruns the rule when, and only when, its content
 its settings from it, not from the live configuration.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,30 @@ def read_stage(path: str | Path) -> Stage:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: not a stage file ({error})") from error
+
+
+def changed_settings(made: Stage, planned: Stage) -> list[str]:
+    """Settings that were planned otherwise after `made`, one sentence each."""
+    before, after = dict(_leaves(made.settings)), dict(_leaves(planned.settings))
+    return [
+        f"{name}: {_short(after, name)}, was {_short(before, name)}"
+        for name in sorted(before.keys() | after.keys())
+        if name not in before or name not in after or before[name] != after[name]
+    ]
+
+
+def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted name."""
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _short(values: dict[str, Any], name: str) -> str:
+    text = repr(values[name]) if name in values else "nothing"
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def changed_modules(stage: Stage, script: str | Path, library: str | Path) -> list[str]:
