@@ -14,6 +14,11 @@ def figure(name, suffix, category, caption=None, **labels):
     )
 
 
+def report_settings(*names):
+    """The named settings of the report, as a stage file holds them: a figure depends on its own only."""
+    return {name: getattr(CONFIG.report, name) for name in names}
+
+
 def histories(suffix):
     """History files of every training, stage 1 and fine-tunes, or what stands beside them."""
     first = expand(recipe("models/{model}/fold{fold}/stage1/"), model=MODELS, fold=FOLDS)
@@ -24,7 +29,6 @@ def histories(suffix):
         cell_type=SUMMARY.cell_types,
         round=ROUNDS,
     )
-    weights = {"stage1/": "weights.safetensors", "": "teacher.safetensors"}
     if suffix == "history":
         return [f"{folder}history.csv" for folder in [*first, *(second if CONFIG.finetune else [])]]
     return [receipt(f"{folder}weights.safetensors") for folder in first] + [
@@ -49,7 +53,7 @@ rule site_images:
         stage=stage(
             recipe,
             "site_images",
-            settings("report")
+            report_settings("example_sites")
             | {"channels": CONFIG.screen.channels, "seed": CONFIG.seed, "plates": EXAMPLE_PLATES},
         ),
         receipts=[
@@ -193,7 +197,8 @@ rule plate_map:
         stage=stage(
             recipe,
             "plate_map",
-            settings("report") | {"shape": [CONFIG.screen.plate_rows, CONFIG.screen.plate_columns]},
+            report_settings("example_plates")
+            | {"shape": [CONFIG.screen.plate_rows, CONFIG.screen.plate_columns]},
         ),
         receipts=[receipt(recipe("scores.json")), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),
@@ -217,7 +222,7 @@ rule plate_map:
 
 rule embed_tsne:
     input:
-        stage=stage(recipe, "embed_tsne", settings("report", "seed")),
+        stage=stage(recipe, "embed_tsne", settings("seed") | report_settings("tsne_sites")),
         receipts=[*map(receipt, EXPLAINED_PREDICTIONS), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
@@ -245,7 +250,8 @@ rule grad_cam:
         stage=stage(
             recipe,
             "grad_cam",
-            settings("report", "seed", "threads")
+            settings("seed", "threads")
+            | report_settings("grad_cam_sites", "grad_cam_layer")
             | {"model": MODELS[EXPLAINED].model_dump(mode="json"), "channels": CONFIG.screen.channels},
         ),
         receipts=[

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from cellsignal.config.reporting import ReportSettings
 from cellsignal.explain import NEIGHBOURS, embed_tsne, neighbour_purity
 from cellsignal.figures.embedding_map import embedding_map
 from cellsignal.figures.style import save
@@ -14,11 +13,10 @@ from cellsignal.sites import read_table
 from running import run
 
 with run(snakemake) as job:
-    settings = ReportSettings(**job.settings["report"])
     files = [read_predictions(path) for path in snakemake.input.predictions]
     sites = read_table(snakemake.input.sites).set_index("site_id").loc[np.concatenate([f.site_id for f in files])]
     embedding = np.concatenate([file.embedding for file in files])
-    mapped = embed_tsne(embedding, settings.tsne_sites, job.settings["seed"], strata=sites["experiment"])
+    mapped = embed_tsne(embedding, job.settings["tsne_sites"], job.settings["seed"], strata=sites["experiment"])
     sample, vectors = sites.iloc[mapped.rows], embedding[mapped.rows]
     names = read_table(snakemake.input.classes).set_index("sirna")["name"]
     groups = {

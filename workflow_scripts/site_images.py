@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from cellsignal.config.reporting import ReportSettings
 from cellsignal.figures.site_images import site_images
 from cellsignal.figures.style import save
 from cellsignal.figures.titles import site_titles
@@ -12,11 +11,10 @@ from cellsignal.sites import read_table
 from running import run
 
 with run(snakemake) as job:
-    settings = ReportSettings(**job.settings["report"])
     sites = read_table(snakemake.input.sites).set_index("site_id", drop=False)
     names = read_table(snakemake.input.classes).set_index("sirna")["name"]
     reader = SiteReader(snakemake.input.stores)
-    count = min(settings.example_sites, len(reader))
+    count = min(job.settings["example_sites"], len(reader))
     rows = np.sort(np.random.default_rng(job.settings["seed"]).choice(len(reader), count, replace=False))
     titles = site_titles(sites.loc[reader.site_id[rows]], names)
     save(site_images(reader.read(rows), job.settings["channels"], titles), snakemake.output.figure)
