@@ -8,7 +8,6 @@ the code that reads it nor a folder of images changed.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
@@ -42,16 +41,24 @@ class Summary:
 def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[str, str], write: bool) -> Summary:
     """The summary of a screen, from `cache` where that is still true.
 
-    `code` are digests of the modules that read the screen. With `write` false the cache is only read.
+    `code` are digests of the modules that read the screen. Without any, as in a job, the summary is the one
+    that was planned, whatever changed since. With `write` false the cache is only read.
     """
     # The root is where the data happens to lie: moving it changes nothing.
-    key = sha256_text(canonical_json([settings.model_dump(mode="json", exclude={"root"}), dict(code)]))
+    key = sha256_text(canonical_json(settings.model_dump(mode="json", exclude={"root"})))
+    reader = sha256_text(canonical_json(dict(code)))
     cached = _read_cache(cache, key)
+    if cached and not code:
+        return cached.summary
+    if cached and cached.code != reader:
+        cached = None
     simulated = settings.kind == "simulated"
     metadata, stamps = ({}, {}) if simulated else _hash_metadata(settings, root, cached)
-    if cached and cached["summary"]["metadata"] == metadata:
-        summary = _restore(cached["summary"])
+    if cached and cached.summary.metadata == metadata:
+        summary = cached.summary
         if simulated or summary.folders == _modified(root, summary.folders):
+            if write and cached.stamps != stamps:
+                _write_cache(cache, _Cache(key, reader, stamps, summary))
             return summary
     screen = planned_sites(settings, root)
     folders: dict[str, int] = {}
@@ -77,35 +84,49 @@ def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[s
         folders=folders,
     )
     if write:
-        write_json(cache, {"key": key, "stamps": stamps, "summary": asdict(summary)})
+        _write_cache(cache, _Cache(key, reader, stamps, summary))
     return summary
 
 
-def _read_cache(cache: Path, key: str) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Cache:
+    """What a planning leaves for the next one."""
+
+    key: str  # of the settings
+    code: str  # SHA-256 of the digests of the code that read the screen
+    stamps: dict[str, list[int]]  # metadata file → size and modification time, ns; [] if there is none
+    summary: Summary
+
+
+def _write_cache(path: Path, content: _Cache) -> None:
+    write_json(path, asdict(content))
+
+
+def _read_cache(path: Path, key: str) -> _Cache | None:
+    """The cache of these settings; None where there is none, or where the file is something else."""
     try:
-        content = read_json(cache)
-    except (OSError, ValueError):
+        content = read_json(path)
+        if content["key"] != key:
+            return None
+        stored = content["summary"]
+        plates = {name: PlatePlan(**plate) for name, plate in stored["plates"].items()}
+        return _Cache(key, content["code"], dict(content["stamps"]), Summary(**{**stored, "plates": plates}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return content if isinstance(content, dict) and content.get("key") == key else None
-
-
-def _restore(content: dict[str, Any]) -> Summary:
-    plates = {name: PlatePlan(**plate) for name, plate in content["plates"].items()}
-    return Summary(**{**content, "plates": plates})
 
 
 def _hash_metadata(
-    settings: ScreenSettings, root: Path, cached: dict[str, Any] | None
+    settings: ScreenSettings, root: Path, cached: _Cache | None
 ) -> tuple[dict[str, str], dict[str, list[int]]]:
     """SHA-256 of each metadata file, hashed again only if its size or modification time changed."""
-    known = cached["summary"]["metadata"] if cached else {}
-    known_stamps = cached["stamps"] if cached else {}
+    known = cached.summary.metadata if cached else {}
+    known_stamps = cached.stamps if cached else {}
     hashes, stamps = {}, {}
     for path in metadata_files(settings, root):
         name = path.relative_to(root).as_posix()
         status = path.stat() if path.exists() else None
         stamps[name] = [status.st_size, status.st_mtime_ns] if status else []
-        if status and known_stamps.get(name) == stamps[name]:
+        if status and name in known and known_stamps.get(name) == stamps[name]:
             hashes[name] = known[name]
         else:
             hashes[name] = sha256_file(path) if status else ""
