@@ -4,10 +4,12 @@
 with other settings rewrites the file), the hash of each input's receipt, of each raw input and of each
 output, the seed and the package versions. It holds no time, host or absolute path: two runs that produce
 the same bytes write the same receipt. All paths are relative to the folder of results, which is found
-from the receipt's own path, so a moved or archived project still verifies.
+from the receipt's own path, so a moved or archived project still verifies. A checksum over its own content
+shows a damaged receipt even where no other receipt names it, as the submission's.
 """
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from cellsignal.errors import BadInput
-from cellsignal.files import canonical_json, read_json, sha256_file, write_text
+from cellsignal.files import canonical_json, sha256_file, sha256_text, write_text
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".receipt.json"
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "skimage": "scikit-image"}
 
@@ -49,6 +51,7 @@ class Receipt:
         """The receipt as canonical JSON."""
         content: dict[str, Any] = dict(vars(self), format=FORMAT)
         content["outputs"] = {path: vars(artefact) for path, artefact in self.outputs.items()}
+        content["checksum"] = sha256_text(canonical_json(content))
         return canonical_json(content)
 
 
@@ -63,13 +66,18 @@ def write_receipt(receipt: Receipt, results: str | Path) -> None:
 
 
 def read_receipt(path: str | Path) -> Receipt:
-    """Read a receipt. Raises `BadInput` if the file is missing, not a receipt, or of another format."""
+    """Read a receipt. Raises `BadInput` if the file is missing, not a receipt, edited, or of another format."""
     try:
-        content = read_json(path)
+        text = Path(path).read_bytes().decode("utf-8")  # read_text would take a carriage return for a line's end
+        content = json.loads(text)
         if content.pop("format") != FORMAT:
             raise BadInput(f"{path}: receipt of another version of cellsignal; remove it to make its files again")
+        del content["checksum"]
         outputs = {name: Artefact(**artefact) for name, artefact in content.pop("outputs").items()}
-        return Receipt(outputs=outputs, **content)
+        receipt = Receipt(outputs=outputs, **content)
+        if receipt.as_text() != text:
+            raise BadInput(f"{path}: differs from its own checksum; it was damaged or edited after the run")
+        return receipt
     except FileNotFoundError as error:
         raise BadInput(f"{path}: receipt missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
