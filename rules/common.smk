@@ -25,8 +25,12 @@ def load_plan():
     if not PLANNING and planned and Path(planned).is_file():
         config.clear()
         config.update(read_json(planned))
-    files = [Path(workflow.basedir) / "config.yaml", *workflow.overwrite_configfiles]
-    return check_config(config, [os.path.relpath(file) for file in dict.fromkeys(files)])
+    return check_config(config, [os.path.relpath(file) for file in config_files()])
+
+
+def config_files():
+    """The files of the configuration, in the order in which they were laid over each other."""
+    return list(dict.fromkeys([Path(workflow.basedir) / "config.yaml", *workflow.overwrite_configfiles]))
 
 
 def stop(error):
@@ -49,12 +53,17 @@ def receipt(path):
     return f"{path}.receipt.json"
 
 
-def settings(*sections):
-    """The named sections of the configuration, as a stage file holds them.
+# Settings that change no result and so are in no stage file; rules that need them have them as params.
+INDIFFERENT = {
+    "screen": {"root"},
+    "train": {"checkpoint_minutes"},
+    "finetune": {"optimization": {"checkpoint_minutes"}},
+}
 
-    Where the raw data lies is left out: moving it to another disk changes no result.
-    """
-    return {name: CONFIG.model_dump(mode="json", exclude={"screen": {"root"}})[name] for name in sections}
+
+def settings(*sections):
+    """The named sections of the configuration, as a stage file holds them."""
+    return {name: CONFIG.model_dump(mode="json", exclude=INDIFFERENT)[name] for name in sections}
 
 
 def stage(place, rule, values, unit=None):
@@ -85,6 +94,10 @@ except BadInput as error:
 if PLANNING:
     os.environ["CELLSIGNAL_PLAN"] = os.path.abspath(recipe("stages/plan.json"))
     write_json(recipe("stages/plan.json"), CONFIG.model_dump(mode="json"))
+    # For `cellsignal audit`, which asks whether they would still give the same plan.
+    sources = [os.path.relpath(file, workflow.basedir) for file in config_files()]
+    given = dict(workflow.config_settings.config)
+    write_json(recipe("stages/sources.json"), {"files": sources, "given": given})
 
 MODELS = {model.name: model for model in CONFIG.models}
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]

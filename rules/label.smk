@@ -51,7 +51,12 @@ rule ensemble_teachers:
 
 rule pseudo_labels:
     input:
-        stage=stage(recipe, "pseudo_labels", settings("pseudo_labels", "balance")),
+        stage=stage(
+            recipe,
+            "pseudo_labels",
+            settings("balance")
+            | {"weight": CONFIG.pseudo_labels.weight, "share": CONFIG.pseudo_labels.share},
+        ),
         receipts=[receipt(recipe("ensembles/round{round}.h5")), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),

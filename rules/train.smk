@@ -62,17 +62,26 @@ def receipts_of(function):
     return receipts
 
 
+def finetuning(cell_type):
+    """The settings of one cell type's fine-tunes: another's factor does not concern them."""
+    factors = CONFIG.finetune.epochs_factor
+    own = {name: factor for name, factor in factors.items() if name == cell_type}
+    return {"finetune": settings("finetune")["finetune"] | {"epochs_factor": own}}
+
+
 for model in CONFIG.models:
-    own = {"model": model.model_dump(mode="json"), **settings("seed", "threads")}
+    # Whether a model votes changes nothing about its weights.
+    own = {"model": model.model_dump(mode="json", exclude={"ensemble"}), **settings("seed", "threads")}
     stage(recipe, "train_model", own | settings("augment", "train"), unit=model.name)
     stage(recipe, "predict", own | settings("predict"), unit=model.name)
     if CONFIG.finetune is not None and model.ensemble:
-        stage(
-            recipe,
-            "finetune_cell_type",
-            own | settings("augment", "finetune"),
-            unit=model.name,
-        )
+        for cell_type in SUMMARY.cell_types:
+            stage(
+                recipe,
+                "finetune_cell_type",
+                own | settings("augment") | finetuning(cell_type),
+                unit=f"{model.name}/{cell_type}",
+            )
 
 
 rule train_model:
@@ -100,6 +109,7 @@ rule train_model:
         runtime=2880,
     params:
         state=recipe("state/train_model/{model}_fold{fold}"),
+        checkpoint_minutes=CONFIG.train.checkpoint_minutes,
     message:
         "Training {wildcards.model}, fold {wildcards.fold}, all cell types"
     script:
@@ -108,7 +118,7 @@ rule train_model:
 
 rule finetune_cell_type:
     input:
-        stage=recipe("stages/finetune_cell_type/{model}.json"),
+        stage=recipe("stages/finetune_cell_type/{model}/{cell_type}.json"),
         receipts=training_data,
         parent_receipt=receipts_of(parent_weights),
         labels_receipt=receipts_of(earlier_labels),
@@ -136,6 +146,7 @@ rule finetune_cell_type:
         runtime=1440,
     params:
         state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
+        checkpoint_minutes=lambda wildcards: CONFIG.finetune.optimization.checkpoint_minutes,
     message:
         "Fine-tuning {wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
     script:

@@ -16,6 +16,8 @@ from running import run
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])
     finetuning = Finetuning(**job.settings["finetune"])
+    pace = {"checkpoint_minutes": snakemake.params.checkpoint_minutes}
+    optimization = finetuning.optimization.model_copy(update=pace)
     fold, cell_type, number = int(snakemake.wildcards.fold), snakemake.wildcards.cell_type, snakemake.wildcards.round
     torch.set_num_threads(job.settings["threads"])
     seed = derive_seed(job.settings["seed"], "finetune_cell_type", settings.name, fold, cell_type, number)
@@ -30,7 +32,7 @@ with run(snakemake) as job:
         read_table(snakemake.input.folds),
         fold,
         reader.site_id,
-        controls=finetuning.optimization.controls,
+        controls=optimization.controls,
         cell_type=cell_type,
         pseudo_labels=read_table(snakemake.input.pseudo_labels) if snakemake.input.pseudo_labels else None,
         unlabelled=finetuning.mean_teacher.unlabelled,
@@ -44,7 +46,7 @@ with run(snakemake) as job:
         reader,
         labelled,
         validation,
-        optimization=finetuning.optimization,
+        optimization=optimization,
         augment=AugmentSettings(**job.settings["augment"]),
         seed=seed,
         state_dir=snakemake.params.state,

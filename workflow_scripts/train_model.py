@@ -15,7 +15,7 @@ from running import run
 
 with run(snakemake) as job:
     settings = ModelSettings(**job.settings["model"])
-    optimization = Optimization(**job.settings["train"])
+    optimization = Optimization(**job.settings["train"], checkpoint_minutes=snakemake.params.checkpoint_minutes)
     fold = int(snakemake.wildcards.fold)
     torch.set_num_threads(job.settings["threads"])
     seed = derive_seed(job.settings["seed"], "train_model", settings.name, fold)
