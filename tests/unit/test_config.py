@@ -1,11 +1,13 @@
 """What a wrong configuration gets: every problem at once, naming file, key and what to write instead."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cellsignal.config.load import check_config, read_config
+from cellsignal.config.schema import OF_THE_SCREEN
 from cellsignal.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,3 +94,131 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     broken.write_text("train: [unclosed\n")
     with pytest.raises(BadInput, match=r"broken.yaml: cannot be read as YAML"):
         read_config([broken])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"augment": {"scale": [1.2, 0.8]}},
+            "mine.yaml: augment.scale: [1.2, 0.8] has its low end above its high end; expected [low, high]",
+        ),
+        (
+            {"train": {"schedule": {"steps": [[140, 1e-5], [100, 1e-4]]}}},
+            "mine.yaml: train.schedule.steps: epochs [140.0, 100.0]; expected them from 0 on and ascending",
+        ),
+        (
+            {"train": {"schedule": {"steps": [[100, 0.0]]}}},
+            "mine.yaml: train.schedule.steps: rates [0.0]; expected them above 0",
+        ),
+        (
+            {"train": {"schedule": {"steps": []}}},
+            "mine.yaml: train.schedule.steps: none, but kind is step; expected [epoch from which, rate] at least once",
+        ),
+        (
+            {"finetune": {"optimization": {"rate": 1e-4, "schedule": {"kind": "one_cycle", "minimum": 0.001}}}},
+            "mine.yaml: finetune.optimization.schedule.minimum: 0.001 is above rate 0.0001; expected at most the rate: "
+            "give both (a recipe inherits what it does not set)",
+        ),
+        (
+            {"train": {"epochs": 5, "schedule": {"kind": "cosine", "warmup_epochs": 5.0}}},
+            "mine.yaml: train.schedule.warmup_epochs: 5 leaves nothing of 5 epochs for the schedule; "
+            "expected warmup_epochs to be less than epochs",
+        ),
+        (
+            {"finetune": {"optimization": {"epochs": 4, "schedule": {"tail_epochs": 5.0}}}},
+            "mine.yaml: finetune.optimization.schedule.tail_epochs: 5 leaves nothing of 4 epochs for the schedule; "
+            "expected warmup_epochs and tail_epochs to be less than epochs",
+        ),
+        (
+            {"finetune": {"mean_teacher": {"decay": [[0.5, 0.9], [0.0, 0.5]]}}},
+            "mine.yaml: finetune.mean_teacher.decay: starts [0.5, 0.0]; expected shares of the run (0 to 1), ascending",
+        ),
+        (
+            {"finetune": {"mean_teacher": {"decay": [[0.0, 1.0]]}}},
+            "mine.yaml: finetune.mean_teacher.decay: a [1.0]; expected 0 to below 1 (at 1 the teacher never learns)",
+        ),
+        (
+            {"score": {"public_experiments": ["A", "B"], "left_out_experiments": ["C", "B"]}},
+            "mine.yaml: score.left_out_experiments: B in public_experiments, too; expected in one of the two only",
+        ),
+        (
+            {"screen": {"channels": ["dna", "actin", "dna"]}},
+            "mine.yaml: screen.channels: dna named more than once; expected names that differ",
+        ),
+        (
+            {"screen": {"answers": "truth.csv"}},
+            "mine.yaml: screen.answers: truth.csv, but kind is rxrx1; expected it for kaggle only "
+            "(other kinds have the truth in their tables)",
+        ),
+        (
+            {"screen": {"kind": "simulated", "metadata": "metadata.csv"}},
+            "mine.yaml: screen.metadata: metadata.csv, but kind is simulated; expected it for rxrx1 and kaggle",
+        ),
+        (
+            {"recipe": "plates"},
+            "recipe: plates is a folder of the screen; expected another name",
+        ),
+        (
+            {"finetune": None},
+            "pseudo_labels.rounds: needs `finetune`, which is null; set rounds: 0 or give finetune",
+        ),
+    ],
+    ids=lambda value: value.split(": ")[1] if isinstance(value, str) else "",
+)
+def test_settings_that_contradict_one_another_are_refused(
+    tmp_path: Path, changes: dict[str, object], problem: str
+) -> None:
+    assert problems_of(tmp_path, **changes) == [problem]
+
+
+@pytest.mark.parametrize("path", ["/data/metadata.csv", "~/metadata.csv"])
+@pytest.mark.parametrize("keys", ["metadata", "answers", "table.metadata"])
+def test_tables_lie_below_the_root(tmp_path: Path, keys: str, path: str) -> None:
+    columns = {"images": ["path"], "label": "gene", "plate": "plate"}
+    values = {
+        "metadata": {"metadata": path},
+        "answers": {"kind": "kaggle", "answers": path},
+        "table.metadata": {"kind": "table", "table": {"metadata": path, "columns": columns}},
+    }
+    assert problems_of(tmp_path, screen=values[keys]) == [
+        f"mine.yaml: screen.{keys}: {path} does not lie below screen.root; expected a path relative to it"
+    ]
+
+
+def test_contradictions_of_several_sections_come_at_once(tmp_path: Path) -> None:
+    found = problems_of(
+        tmp_path,
+        augment={"scale": [2.0, 1.0]},
+        screen={"channels": ["dna", "dna"], "answers": "truth.csv"},
+        finetune={"mean_teacher": {"decay": [[0.0, 1.0]]}},
+    )
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"folds": {"group": "plate_id"}},
+        {"folds": {"group": "experiment", "stratify": "label"}},
+        {"train": {"epochs": 2}},  # a quick trial, which the later steps do not see
+        {"train": {"schedule": {"kind": "one_cycle"}}},  # steps that it inherits, and does not use
+        {"train": {"schedule": {"kind": "cosine", "warmup_epochs": 5.0}}},
+        {"finetune": {"optimization": {"epochs": 4, "schedule": {"kind": "cosine"}}}},  # tail_epochs are not its
+        {"finetune": {"mean_teacher": {"decay": []}}},
+        {"finetune": None, "pseudo_labels": {"rounds": 0}},
+        {"augment": {"scale": [1.0, 1.0]}},
+        {"balance": {"method": "none"}},
+    ],
+)
+def test_unusual_settings_that_make_sense_are_taken(tmp_path: Path, changes: dict[str, object]) -> None:
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(yaml.safe_dump(changes))
+    read_config([ROOT / "config.yaml", overlay])
+
+
+def test_a_recipe_cannot_take_a_folder_that_the_rules_use() -> None:
+    rules = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    assert set(re.findall(r'screen\("([^/"]+)[/"]', rules)) >= set(OF_THE_SCREEN)
+    folders = set(re.findall(r'screen\("([^/"]+)/', rules)) | {"stages"}
+    assert folders <= set(OF_THE_SCREEN)

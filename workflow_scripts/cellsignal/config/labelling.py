@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cellsignal.config.base import Section
 
@@ -43,3 +43,11 @@ class ScoreSettings(Section):
     left_out_experiments: list[str] = Field(
         default_factory=list, description="test experiments that Kaggle's private score leaves out"
     )
+
+    @model_validator(mode="after")
+    def splits_are_apart(self) -> "ScoreSettings":
+        if both := sorted(set(self.public_experiments) & set(self.left_out_experiments)):
+            raise ValueError(
+                f"left_out_experiments: {', '.join(both)} in public_experiments, too; expected in one of the two only"
+            )
+        return self

@@ -54,21 +54,40 @@ class AugmentSettings(Section):
         0.0, description="relative jitter of the normalization mean and std (DeepNoise's code: 0.1)"
     )
 
+    @model_validator(mode="after")
+    def zoom_has_a_range(self) -> "AugmentSettings":
+        if self.scale and self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale: {self.scale} has its low end above its high end; expected [low, high]")
+        return self
+
 
 class Schedule(Section):
     """Learning rate over an optimization."""
 
-    kind: Literal["constant", "step", "cosine", "cosine_restarts", "one_cycle", "exponential"] = Field("cosine")
+    kind: Literal["constant", "step", "cosine", "cosine_restarts", "one_cycle", "exponential"] = Field(
+        "cosine", description="shape of the learning rate over the run"
+    )
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up before the schedule")
-    minimum: float = Field(0.0, ge=0, description="lowest rate (cosine kinds), absolute")
+    minimum: float = Field(0.0, ge=0, description="lowest rate (cosine kinds and `one_cycle`), absolute")
     steps: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
         default_factory=list, description="`step`: [epoch from which, rate], in order"
     )
     cycles: int = Field(1, ge=1, description="`cosine_restarts`: number of equal cycles")
     tail_epochs: float = Field(0.0, ge=0, description="`cosine_restarts`: closing epochs at `tail_rate`")
-    tail_rate: float = Field(1e-4, gt=0)
+    tail_rate: float = Field(1e-4, gt=0, description="`cosine_restarts`: rate of the closing epochs")
     gamma: float = Field(0.95, gt=0, le=1, description="`exponential`: factor per epoch")
     peak_at: Share = Field(0.3, description="`one_cycle`: share of the run at which the rate peaks")
+
+    @model_validator(mode="after")
+    def steps_are_in_order(self) -> "Schedule":
+        starts = [start for start, _ in self.steps]
+        if starts != sorted(set(starts)) or min(starts, default=0) < 0:
+            raise ValueError(f"steps: epochs {starts}; expected them from 0 on and ascending")
+        if any(rate <= 0 for _, rate in self.steps):
+            raise ValueError(f"steps: rates {[rate for _, rate in self.steps]}; expected them above 0")
+        if self.kind == "step" and not self.steps:
+            raise ValueError("steps: none, but kind is step; expected [epoch from which, rate] at least once")
+        return self
 
 
 class Optimization(Section):
@@ -76,12 +95,12 @@ class Optimization(Section):
 
     epochs: float = Field(gt=0, description="passes over the training sites")
     batch_size: int = Field(64, ge=2, description="labelled sites per step")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="optimizer")
     rate: float = Field(3e-4, gt=0, description="(peak) learning rate")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`)")
     momentum: Share = Field(0.9, description="SGD momentum")
     schedule: Schedule = Field(default_factory=lambda: Schedule())
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes")
     clip_norm: float | None = Field(None, gt=0, description="largest gradient norm")
     controls: bool = Field(
         True, description="train on control wells too, test controls included (their classes are known)"
@@ -92,13 +111,23 @@ class Optimization(Section):
     validate_every: int = Field(1, ge=1, description="epochs between validations")
 
     @model_validator(mode="after")
-    def schedule_falls(self) -> "Optimization":
+    def schedule_fits(self) -> "Optimization":
+        schedule = self.schedule
         # Recipes overlay key by key, so a schedule may inherit the minimum of the one it replaces.
-        if self.schedule.kind in ("cosine", "cosine_restarts") and self.schedule.minimum > self.rate:
+        if schedule.kind in ("cosine", "cosine_restarts", "one_cycle") and schedule.minimum > self.rate:
             raise ValueError(
-                f"schedule.minimum {self.schedule.minimum:g} is above rate {self.rate:g}; give both "
-                "(a recipe inherits what it does not set)"
+                f"schedule.minimum: {schedule.minimum:g} is above rate {self.rate:g}; expected at most the rate: "
+                "give both (a recipe inherits what it does not set)"
             )
+        around = {"warmup_epochs": schedule.warmup_epochs}
+        if schedule.kind == "cosine_restarts":
+            around["tail_epochs"] = schedule.tail_epochs
+        for key, epochs in around.items():
+            if epochs and sum(around.values()) >= self.epochs:
+                raise ValueError(
+                    f"schedule.{key}: {epochs:g} leaves nothing of {self.epochs:g} epochs for the schedule; "
+                    f"expected {' and '.join(around)} to be less than epochs"
+                )
         return self
 
 
@@ -112,6 +141,15 @@ class MeanTeacher(Section):
     consistency: float = Field(100.0, ge=0, description="weight of the consistency loss; 0: EMA only")
     ramp_epochs: float = Field(5.0, ge=0, description="sigmoid ramp of that weight")
     unlabelled: bool = Field(True, description="test sites join the consistency loss (never their labels)")
+
+    @model_validator(mode="after")
+    def decay_is_in_order(self) -> "MeanTeacher":
+        starts, decays = [start for start, _ in self.decay], [a for _, a in self.decay]
+        if starts != sorted(set(starts)) or any(not 0 <= start <= 1 for start in starts):
+            raise ValueError(f"decay: starts {starts}; expected shares of the run (0 to 1), ascending")
+        if any(not 0 <= a < 1 for a in decays):
+            raise ValueError(f"decay: a {decays}; expected 0 to below 1 (at 1 the teacher never learns)")
+        return self
 
 
 class Finetuning(Section):
@@ -129,4 +167,4 @@ class PredictSettings(Section):
     """Prediction."""
 
     views: Literal[1, 4, 8] = Field(8, description="dihedral views averaged per site")
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(128, ge=1, description="sites per batch, each in all its views")

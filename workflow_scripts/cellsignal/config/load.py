@@ -1,6 +1,7 @@
 """Checking a configuration, with errors that name the file, the key and the nearest real key."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -30,11 +31,15 @@ def check_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) ->
         ) from None
 
 
-def read_config(files: Sequence[str | Path]) -> Config:
-    """The configuration in YAML files, each laid over the one before (mappings merge, lists replace)."""
+def read_config(files: Sequence[str | Path], given: Mapping[str, Any] | None = None) -> Config:
+    """The configuration in YAML files, each laid over the one before (mappings merge, lists replace).
+
+    `given` is laid over them all: settings of the command line (`snakemake --config`).
+    """
     merged: dict[str, Any] = {}
     for file in files:
         _lay_over(merged, _read(file))
+    _lay_over(merged, given or {})
     return check_config(merged, files)
 
 
@@ -68,9 +73,18 @@ def _sentences(detail: Any, sources: Sequence[tuple[Path, dict[str, Any]]]) -> l
             f"{place}: '{found}' is text, not a number; YAML reads a number with an exponent only if it "
             f"has a decimal point and a sign: write {_yaml_number(found)}"
         ]
-    if kind == "value_error" and not location:
-        return str(detail["ctx"]["error"]).splitlines()
+    if kind == "value_error":  # from this project's validators: `what was found; what was expected`
+        return [_of_validator(location, line, sources) for line in str(detail["ctx"]["error"]).splitlines()]
     return [f"{place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, found {found!r}"]
+
+
+def _of_validator(location: Location, line: str, sources: Sequence[tuple[Path, dict[str, Any]]]) -> str:
+    """The sentence of a validator. That of a section begins with the key inside it; give the whole key and its file."""
+    if not location:  # about several sections: no one file is at fault
+        return line
+    if match := re.match(r"([a-z_.]+): ", line):
+        location, line = (*location, *match[1].split(".")), line[match.end() :]
+    return f"{_file_of(location, sources)}{_dotted(location)}: {line}"
 
 
 def _dotted(location: Location) -> str:

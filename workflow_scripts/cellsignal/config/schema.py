@@ -14,6 +14,9 @@ from cellsignal.config.learning import (
 from cellsignal.config.reporting import ReportSettings
 from cellsignal.config.screen import FoldSettings, Name, PackSettings, ScreenSettings
 
+OF_THE_SCREEN = ["benchmarks", "logs", "normalization", "plates", "raw", "stages"]
+"""Folders under `results/{screen}/` that are no recipe's."""
+
 
 class Config(Section):
     """`config.yaml` with a recipe laid over it."""
@@ -32,8 +35,10 @@ class Config(Section):
     folds: FoldSettings = Field(default_factory=lambda: FoldSettings())
     models: list[ModelSettings] = Field(min_length=1)
     augment: AugmentSettings = Field(default_factory=lambda: AugmentSettings())
-    train: Optimization
-    finetune: Finetuning | None = Field(None, description="null: predict with stage 1")
+    train: Optimization = Field(description="stage 1: all cell types")
+    finetune: Finetuning | None = Field(
+        None, description="stage 2: one model per cell type; null: predict with stage 1"
+    )
     predict: PredictSettings = Field(default_factory=lambda: PredictSettings())
     pseudo_labels: PseudoLabelSettings = Field(default_factory=lambda: PseudoLabelSettings())
     balance: BalanceSettings = Field(default_factory=lambda: BalanceSettings())
@@ -43,6 +48,8 @@ class Config(Section):
     @model_validator(mode="after")
     def sections_agree(self) -> "Config":
         problems = []
+        if self.recipe in OF_THE_SCREEN:
+            problems.append(f"recipe: {self.recipe} is a folder of the screen; expected another name")
         names = [model.name for model in self.models]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             problems.append(f"models: {', '.join(repeated)} named more than once; names must differ")

@@ -2,12 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from cellsignal.config.base import Section
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A name that becomes part of a path: it cannot hold a separator or leave its folder."""
+
+
+def _below_the_root(path: str) -> str:
+    if path.startswith(("/", "~")):
+        raise ValueError(f"{path} does not lie below screen.root; expected a path relative to it")
+    return path
+
+
+Below = Annotated[str, AfterValidator(_below_the_root)]
+"""A path relative to the screen's root."""
 
 
 class TableColumns(Section):
@@ -35,7 +45,7 @@ class TableColumns(Section):
 class TableSettings(Section):
     """A screen that the user describes in a CSV file (`screen.kind: table`)."""
 
-    metadata: str = Field(description="the CSV, relative to `screen.root`")
+    metadata: Below = Field(description="the CSV, relative to `screen.root`")
     columns: TableColumns
     classes: list[str] | None = Field(
         None, description="class names in order; default: the sorted distinct labels of the table"
@@ -76,18 +86,37 @@ class ScreenSettings(Section):
     image_size: int = Field(ge=8, description="height and width of every image, pixels")
     plate_rows: int = Field(16, ge=1, le=32, description="rows of a plate")
     plate_columns: int = Field(24, ge=1, le=48, description="columns of a plate")
-    metadata: str | None = Field(
+    metadata: Below | None = Field(
         None,
         description="folder (kaggle) or file (rxrx1) of the tables, relative to `root`; default: `root` or "
         "`metadata.csv`",
     )
-    answers: str | None = Field(
+    answers: Below | None = Field(
         None,
         description="CSV with `id_code,sirna` of test wells whose truth is known (kaggle), relative to "
         "`root`; read by nothing but `score`",
     )
     table: TableSettings | None = Field(None, description="for `kind: table`")
     simulated: SimulatedSettings | None = Field(None, description="for `kind: simulated`")
+
+    @model_validator(mode="after")
+    def files_are_of_the_kind(self) -> "ScreenSettings":
+        problems = []
+        if repeated := sorted({name for name in self.channels if self.channels.count(name) > 1}):
+            problems.append(f"channels: {', '.join(repeated)} named more than once; expected names that differ")
+        if self.answers is not None and self.kind != "kaggle":
+            problems.append(
+                f"answers: {self.answers}, but kind is {self.kind}; expected it for kaggle only "
+                "(other kinds have the truth in their tables)"
+            )
+        if self.metadata is not None and self.kind not in ("rxrx1", "kaggle"):
+            where = "; a table's is `screen.table.metadata`" if self.kind == "table" else ""
+            problems.append(
+                f"metadata: {self.metadata}, but kind is {self.kind}; expected it for rxrx1 and kaggle{where}"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
 
 class PackSettings(Section):
