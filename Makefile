@@ -9,7 +9,7 @@ DEMO := results/demo_screen/demo
 SNAKEMAKE := $(BIN)/snakemake
 export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: demo test test-fast lint format bench clean
+.PHONY: demo test test-fast lint format settings bench clean
 
 .venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
@@ -43,6 +43,10 @@ format: .venv/installed
 	$(BIN)/ruff format --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
 	$(BIN)/ruff check --fix --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks
 	$(BIN)/snakefmt --line-length 110 Snakefile rules
+
+# After a change to a setting: the page and the schema that are made from them.
+settings: .venv/installed
+	$(BIN)/python workflow_scripts/settings_page.py
 
 clean:
 	rm -rf results .snakemake

@@ -28,6 +28,15 @@ def test_every_recipe_is_valid(recipe: str) -> None:
     assert config.recipe == Path(recipe).stem
 
 
+def test_the_readme_s_example_of_an_own_screen_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(example)
+    config = read_config([ROOT / "config.yaml", overlay])
+    assert config.screen.kind == "table" and config.screen.name == "my_screen"
+    assert config.score.public_experiments == []  # RxRx1's are no experiments of another screen
+
+
 def test_config_yaml_is_the_published_deepnoise() -> None:
     config = read_config([ROOT / "config.yaml"])
     assert (config.train.epochs, config.train.batch_size, config.train.rate) == (160, 64, 3e-4)

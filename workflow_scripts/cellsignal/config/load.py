@@ -125,7 +125,7 @@ def _known_keys(model: type[BaseModel], seen: tuple[type, ...]) -> dict[str, Any
     return {
         name: {
             key: value
-            for inner in _sections(field.annotation)
+            for inner in sections_in(field.annotation)
             for key, value in _known_keys(inner, (*seen, model)).items()
         }
         for name, field in model.model_fields.items()
@@ -136,16 +136,16 @@ def _all_keys(model: type[BaseModel], prefix: str) -> list[tuple[str, str]]:
     keys = []
     for name, field in model.model_fields.items():
         keys.append((f"{prefix}{name}", name))
-        for inner in _sections(field.annotation):
+        for inner in sections_in(field.annotation):
             keys += _all_keys(inner, f"{prefix}{name}.")
     return keys
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
     """The sections inside an annotation such as `Section | None` or `list[Section]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [section for inner in get_args(annotation) for section in _sections(inner)]
+    return [section for inner in get_args(annotation) for section in sections_in(inner)]
 
 
 def _is_number(text: str) -> bool:

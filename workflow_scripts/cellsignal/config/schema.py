@@ -36,9 +36,7 @@ class Config(Section):
     models: list[ModelSettings] = Field(min_length=1)
     augment: AugmentSettings = Field(default_factory=lambda: AugmentSettings())
     train: Optimization = Field(description="stage 1: all cell types")
-    finetune: Finetuning | None = Field(
-        None, description="stage 2: one model per cell type; null: predict with stage 1"
-    )
+    finetune: Finetuning | None = Field(None, description="null: predict with stage 1")
     predict: PredictSettings = Field(default_factory=lambda: PredictSettings())
     pseudo_labels: PseudoLabelSettings = Field(default_factory=lambda: PseudoLabelSettings())
     balance: BalanceSettings = Field(default_factory=lambda: BalanceSettings())

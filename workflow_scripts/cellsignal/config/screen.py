@@ -53,7 +53,7 @@ class TableSettings(Section):
 
 
 class SimulatedSettings(Section):
-    """The simulated screen (`screen.kind: simulated`): methods page 7. Written in RxRx1's layout."""
+    """The simulated screen (`screen.kind: simulated`): RxRx1's layout and kinds of noise, with known truth."""
 
     cell_types: dict[Name, Annotated[list[int], Field(min_length=2, max_length=2)]] = Field(
         description="cell type → [train experiments, test experiments]"
@@ -96,8 +96,8 @@ class ScreenSettings(Section):
         description="CSV with `id_code,sirna` of test wells whose truth is known (kaggle), relative to "
         "`root`; read by nothing but `score`",
     )
-    table: TableSettings | None = Field(None, description="for `kind: table`")
-    simulated: SimulatedSettings | None = Field(None, description="for `kind: simulated`")
+    table: TableSettings | None = None
+    simulated: SimulatedSettings | None = None
 
     @model_validator(mode="after")
     def files_are_of_the_kind(self) -> "ScreenSettings":
