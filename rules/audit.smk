@@ -43,3 +43,27 @@ rule audit:
         f"Auditing again: {', '.join(AUDITED)}"
     script:
         "../workflow_scripts/audit.py"
+
+
+# `snakemake crate`: only what passed the audit is exported.
+rule crate:
+    input:
+        verdict=recipe("audit.json"),
+        receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
+    output:
+        crate=directory(recipe("crate")),
+    log:
+        recipe("logs/crate.log"),
+    benchmark:
+        recipe("benchmarks/crate.tsv")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        root=str(ROOT),
+        artefact=AUDITED[0],
+    message:
+        "Exporting {params.artefact} and what made it as an RO-Crate"
+    script:
+        "../workflow_scripts/crate.py"
