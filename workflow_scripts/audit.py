@@ -10,7 +10,7 @@ from running import run_without_stage
 
 with run_without_stage(snakemake):
     verdicts = [
-        audit(path, snakemake.params.root, library=snakemake.scriptdir, threads=snakemake.threads, progress=print)
+        audit(path, snakemake.params.root, library=snakemake.scriptdir, threads=snakemake.threads)
         for path in snakemake.params.artefacts
     ]
     print(*(verdict.as_text() for verdict in verdicts), sep="\n\n")

@@ -1,212 +1,171 @@
-"""A hand-made project of three jobs: it passes the audit, and every kind of tampering is named."""
+"""A hand-made project passes the audit, answers with evidence, and verifies wherever it is moved."""
 
 import json
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from small_project import RECIPE, Project
 
 from cellsignal.errors import BadInput
-from cellsignal.files import sha256_text
+from cellsignal.files import read_json, write_json
 from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
+from cellsignal.provenance.current import raw_folder, settings_by_name
 from cellsignal.provenance.job import Job
-from cellsignal.provenance.receipts import read_receipt, receipt_path
+from cellsignal.provenance.receipts import read_receipt
 from cellsignal.provenance.stages import read_stage, write_stage
+from cellsignal.provenance.walk import find_receipt, walk
 
-SITES = pd.DataFrame(
-    {
-        "site_id": ["A_1_B02_1", "A_1_B03_1", "B_1_B02_1", "C_1_B02_1"],
-        "well_id": ["A_1_B02", "A_1_B03", "B_1_B02", "C_1_B02"],
-        "experiment": ["A", "A", "B", "C"],
-        "plate_id": ["A_1", "A_1", "B_1", "C_1"],
-        "dataset": ["train", "train", "train", "test"],
-        "well_type": "treatment",
-        "sirna": [0, 1, 0, -1],
-    }
-)
-FOLDS = pd.DataFrame({"group": ["A", "B"], "fold": [0, 1], "twin_of": ["", ""]})
-ROWS = pd.DataFrame({"site_id": ["A_1_B02_1", "A_1_B03_1"], "role": "train", "sirna": [0, 1], "weight": 1.0})
+STAGE = f"{RECIPE}/stages/train_model/deep.json"
+LOSS = "cellsignal/loss.py"
 
 
-class Project:
-    """Raw files, code and results in one folder, made by three small jobs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.results = folder, folder / "results"
-        self.raw, self.library = folder / "raw", folder / "code"
-        (self.library / "cellsignal").mkdir(parents=True)
-        (self.library / "cellsignal/__init__.py").write_text("")
-        (self.library / "cellsignal/loss.py").write_text("def loss(x):\n    return x\n")
-        self.raw.mkdir()
-        (self.raw / "image.png").write_bytes(b"pixels")
-
-    def make(
-        self, rule: str, inputs: list[str], outputs: dict[str, pd.DataFrame | str], raw: bool = False, **wildcards: str
-    ) -> None:
-        """Run one job: `inputs` are paths under results, read with their receipts."""
-        script = self.library / f"{rule}.py"
-        script.write_text("from cellsignal.loss import loss\n\nloss(1)\n")
-        stage = self.results / f"stages/{rule}.json"
-        write_stage(stage, rule, {"seed": 1}, code_digests(script, self.library))
-        paths = [self.results / name for name in inputs]
-        main, *_ = outputs
-        job = Job(
-            rule=rule,
-            script=script,
-            library=self.library,
-            results=self.results,
-            stage=stage,
-            inputs=[*{receipt_of(self.results, path) for path in paths}, *paths],
-            outputs=[self.results / name for name in outputs],
-            receipt=receipt_path(self.results / main),
-            wildcards=wildcards,
-        )
-        for name, content in outputs.items():
-            path = self.results / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, pd.DataFrame):
-                content.to_parquet(path)
-            else:
-                path.write_text(content)
-        if raw:
-            job.read_raw({"image.png": sha256_text("pixels")})
-        job.finish()
-
-    def run(self, rows: pd.DataFrame = ROWS, train_reads: tuple[str, ...] = ()) -> "Project":
-        self.make("index_sites", [], {"sites.parquet": SITES, "answers.parquet": SITES[:1]}, raw=True)
-        self.make("assign_folds", ["sites.parquet"], {"folds.parquet": FOLDS})
-        self.make(
-            "train_model",
-            ["sites.parquet", "folds.parquet", *train_reads],
-            {"weights.safetensors": "weights", "rows.parquet": rows},
-            fold="1",
-        )
-        self.make("submission", ["weights.safetensors"], {"submission.csv": "id_code,sirna\n"})
-        return self
-
-    def audit(self, folder: Path | None = None):
-        folder = folder or self.folder
-        return audit(folder / "results/submission.csv", folder / "raw", folder / "code")
-
-
-def receipt_of(results: Path, path: Path) -> Path:
-    """The receipt that lists an output (the first output of its job names it)."""
-    for receipt in results.rglob("*.receipt.json"):
-        if path.relative_to(results).as_posix() in read_receipt(receipt).outputs:
-            return receipt
-    raise AssertionError(f"no receipt lists {path}")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("finished") / "project").run()
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path / "project").run()
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, for this test to tamper with."""
+    return finished.copy_to(tmp_path / "project")
 
 
-def test_an_untouched_project_passes(project: Project) -> None:
+def test_an_untouched_project_passes_with_evidence(project: Project) -> None:
     verdict = project.audit()
     assert verdict.passed, verdict.as_text()
-    assert verdict.checked == {"receipts": 4, "files": 6, "raw files": 1}
+    assert verdict.checked == {"receipts": 24, "files": 40, "raw files": 49}
+    evidence = {question: "\n".join(lines) for question, lines in verdict.evidence.items()}
+    assert "24 receipts" in evidence["intact"] and "49 raw files" in evidence["intact"]
+    assert "config.yaml + tiny.yaml still give the settings of the run" in evidence["current"]
+    for sentence in (
+        "answers were read by no rule",
+        "pseudo-labels of round 0, from 2 predictions by teachers of that round, went into 2 fine-tunes of round 1",
+        "none of 6 test treatment sites carries a label",
+        "no two layouts are twins",
+        "6 trainings: none of 60 labelled rows is of a held-out experiment or a test well, 12 pseudo-labelled rows",
+        "fold 0: A; fold 1: B",
+        "priors: balancing by assignment; uniqueness used; plate groups used",
+    ):
+        assert sentence in evidence["clean"]
+
+
+def test_the_scores_are_audited_with_the_answers_that_they_alone_read(project: Project) -> None:
+    verdict = project.audit(project.results / RECIPE / "scores.json")
+    assert verdict.passed, verdict.as_text()
+    assert any(line.startswith("answers were read by score;") for line in verdict.evidence["clean"])
 
 
 def test_a_moved_project_still_verifies(project: Project, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere/archive"
     shutil.move(project.folder, moved)
-    assert project.audit(moved).passed
+    verdict = audit(moved / f"results/{RECIPE}/submission.csv", None, moved / "workflow_scripts", checkout=moved)
+    assert verdict.passed, verdict.as_text()
 
 
-@pytest.mark.parametrize(
-    "name", ["sites.parquet", "folds.parquet", "weights.safetensors", "rows.parquet", "submission.csv"]
-)
-def test_a_changed_artefact_is_named_with_its_way_to_the_submission(project: Project, name: str) -> None:
-    path = project.results / name
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(bytes(content))
-    problems = [problem for problem in project.audit().intact if problem.startswith(f"{name}: SHA-256")]
-    assert len(problems) == 1 and problems[0].endswith("submission.csv.receipt.json)")
+def test_raw_data_moved_to_another_disk_is_found_where_the_audit_is_told(project: Project, tmp_path: Path) -> None:
+    moved = tmp_path / "disk"
+    shutil.move(project.raw, moved)
+    (problem,) = project.audit().intact
+    assert problem == f"49 raw files cannot be checked: the folder of raw data is not there ({project.raw})"
+    assert audit(project.submission, moved, project.library).passed
 
 
-def test_a_changed_raw_image_is_named(project: Project) -> None:
-    (project.raw / "image.png").write_bytes(b"pixelz")
-    assert [problem.split(":")[0] for problem in project.audit().intact] == ["image.png"]
+def test_where_the_raw_data_lies_follows_from_the_plan(project: Project) -> None:
+    ancestry = walk(project.submission)
+    assert raw_folder(ancestry) == project.raw
+    plan = project.results / RECIPE / "stages/plan.json"
+    project.edit_json(plan, screen=read_json(plan)["screen"] | {"kind": "simulated"})
+    assert raw_folder(ancestry) == project.results / "small/raw"
+    plan.unlink()
+    assert raw_folder(ancestry) is None
 
 
-def test_a_missing_artefact_is_named(project: Project) -> None:
-    (project.results / "folds.parquet").unlink()
-    assert any(problem.startswith("folds.parquet: missing") for problem in project.audit().intact)
+def test_a_quick_audit_says_what_it_left_out(project: Project) -> None:
+    verdict = project.audit(quick=True)
+    assert verdict.passed and verdict.quick
+    assert "receipts and sizes were checked, no file's content was read" in verdict.as_text()
+    assert any("tables of sites, folds and training rows were not opened" in line for line in verdict.evidence["clean"])
 
 
-def test_swapped_receipts_are_found(project: Project) -> None:
-    one, two = project.results / "folds.parquet.receipt.json", project.results / "sites.parquet.receipt.json"
-    first, second = one.read_bytes(), two.read_bytes()
-    one.write_bytes(second)
-    two.write_bytes(first)
-    assert any("moved or swapped" in problem for problem in project.audit().intact)
+def test_a_quick_audit_finds_another_size_and_not_another_byte(project: Project) -> None:
+    project.submission.write_bytes(project.submission.read_bytes().replace(b"gene0", b"gene1"))
+    assert project.audit(quick=True).passed
+    project.submission.write_bytes(project.submission.read_bytes() + b"\n")
+    (problem,) = project.audit(quick=True).intact
+    assert problem.startswith(f"{RECIPE}/submission.csv: 99 bytes, its receipt says 98")
 
 
-def test_an_edited_receipt_breaks_the_edge_above_it(project: Project) -> None:
-    path = project.results / "folds.parquet.receipt.json"
-    content = json.loads(path.read_text())
-    content["seed"] = 2
-    path.write_text(json.dumps(content))
-    assert any("folds.parquet.receipt.json: not the receipt that" in problem for problem in project.audit().intact)
+def test_progress_counts_every_byte_and_every_raw_file_once(project: Project) -> None:
+    calls: list[tuple[str, int, int]] = []
+    project.audit(progress=lambda what, done, total: calls.append((what, done, total)))
+    receipts = walk(project.submission).receipts.values()
+    size = sum(artefact.bytes for receipt in receipts for artefact in receipt.outputs.values())
+    assert calls[0] == ("files", 0, size) and calls[-1] == ("raw files", 49, 49)
+    assert [done for what, done, _ in calls if what == "files"][-1] == size
+
+
+def test_one_thread_and_many_say_the_same(project: Project) -> None:
+    (project.raw / "metadata.csv").write_text("edited")
+    assert project.audit(threads=1).as_json() == project.audit(threads=8).as_json()
+
+
+def test_the_receipt_of_an_output_is_found_that_has_none_of_its_own_name(project: Project) -> None:
+    assert find_receipt(project.results / RECIPE / "wells.parquet").name == "scores.json.receipt.json"
+    assert project.audit(project.results / RECIPE / "wells.parquet").passed
+    with pytest.raises(BadInput, match="has no receipt"):
+        find_receipt(project.folder / "config.yaml")
 
 
 def test_code_changed_after_the_run_is_not_current(project: Project) -> None:
-    (project.library / "cellsignal/loss.py").write_text("def loss(x):\n    return 2 * x\n")
+    (project.library / LOSS).write_text("def loss(x):\n    return 2 * x\n")
     verdict = project.audit()
     assert not verdict.intact
-    assert "stages/train_model.json: cellsignal.loss: changed" in verdict.current
+    assert f"{STAGE}: cellsignal.loss: changed" in verdict.current
 
 
 def test_a_comment_after_the_run_is_still_current(project: Project) -> None:
-    (project.library / "cellsignal/loss.py").write_text("# a note\ndef loss(x):\n    return x\n")
+    (project.library / LOSS).write_text("# a note\ndef loss(x):\n    return x\n")
     assert project.audit().passed
 
 
-def test_settings_changed_after_the_run_are_not_current(project: Project) -> None:
-    stage = read_stage(project.results / "stages/train_model.json")
-    write_stage(project.results / "stages/train_model.json", "train_model", {"seed": 2}, stage.code)
-    verdict = project.audit()
-    assert verdict.current == ["stages/train_model.json: seed: 2, was 1"]
+def test_settings_planned_after_the_run_are_not_current(project: Project) -> None:
+    stage = read_stage(project.results / STAGE)
+    write_stage(project.results / STAGE, "train_model", stage.settings | {"seed": 2}, stage.code)
+    assert project.audit().current == [f"{STAGE}: seed: 2, was 1"]
 
 
 def test_code_planned_anew_after_the_run_is_named_by_module(project: Project) -> None:
-    (project.library / "cellsignal/loss.py").write_text("def loss(x):\n    return 2 * x\n")
-    script = project.library / "train_model.py"
-    write_stage(
-        project.results / "stages/train_model.json", "train_model", {"seed": 1}, code_digests(script, project.library)
-    )
-    assert "stages/train_model.json: cellsignal.loss: changed" in project.audit().current
+    (project.library / LOSS).write_text("def loss(x):\n    return 2 * x\n")
+    stage = read_stage(project.results / STAGE)
+    digests = code_digests(project.library / "train_model.py", project.library)
+    write_stage(project.results / STAGE, "train_model", stage.settings, digests)
+    assert f"{STAGE}: cellsignal.loss: changed" in project.audit().current
 
 
 def test_a_stage_file_edited_by_hand_is_not_current(project: Project) -> None:
-    path = project.results / "stages/train_model.json"
+    path = project.results / STAGE
     path.write_text(path.read_text() + "\n")
     (problem,) = project.audit().current
-    assert problem.startswith("stages/train_model.json: not the file that the job read")
+    assert problem.startswith(f"{STAGE}: not the file that the job read")
 
 
-def test_training_on_a_held_out_experiment_is_a_leak(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"site_id": ["B_1_B02_1"], "role": "train", "sirna": [0], "weight": 1.0})
-    assert any("held-out experiment B" in problem for problem in Project(tmp_path).run(rows).audit().clean)
+def test_one_more_round_planned_than_submitted_is_not_current(project: Project) -> None:
+    (project.folder / "tiny.yaml").write_text("pseudo_labels: {rounds: 2}\n")
+    project.plan()
+    assert project.audit().current == ["pseudo_labels.rounds: 2, but the submission is that of round1"]
 
 
-def test_training_on_a_test_well_is_a_leak(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"site_id": ["C_1_B02_1"], "role": "train", "sirna": [3], "weight": 1.0})
-    assert any("1 test sites were trained on" in problem for problem in Project(tmp_path).run(rows).audit().clean)
-
-
-def test_answers_read_by_a_training_are_a_leak(tmp_path: Path) -> None:
-    verdict = Project(tmp_path).run(train_reads=("answers.parquet",)).audit()
-    assert any("train_model read answers.parquet" in problem for problem in verdict.clean)
+def test_settings_are_named_by_section_and_model() -> None:
+    values = {"seed": 1, "models": [{"name": "a", "margin": 0.1}], "train": {"steps": [[1, 2]], "options": {}}}
+    named = {"seed": 1, "models.a.name": "a", "models.a.margin": 0.1, "train.steps": [[1, 2]], "train.options": {}}
+    assert settings_by_name(values) == named
 
 
 def test_a_job_refuses_when_its_code_changed_after_planning(project: Project) -> None:
-    stage = project.results / "stages/submission.json"
-    (project.library / "cellsignal/loss.py").write_text("def loss(x):\n    return 2 * x\n")
+    stage = project.results / RECIPE / "stages/submission.json"
+    (project.library / LOSS).write_text("def loss(x):\n    return 2 * x\n")
     with pytest.raises(BadInput, match=r"cellsignal\.loss: changed"):
         Job("submission", project.library / "submission.py", project.library, project.results, stage, [], [], "r", {})
 
@@ -214,12 +173,26 @@ def test_a_job_refuses_when_its_code_changed_after_planning(project: Project) ->
 def test_a_job_refuses_an_input_that_no_receipt_lists(project: Project) -> None:
     stray = project.results / "stray.parquet"
     stray.write_text("x")
-    script, stage = project.library / "submission.py", project.results / "stages/submission.json"
+    script, stage = project.library / "submission.py", project.results / RECIPE / "stages/submission.json"
     with pytest.raises(BadInput, match=r"stray\.parquet: read without a receipt"):
         Job("submission", script, project.library, project.results, stage, [stray], [], "r", {})
 
 
-def test_the_same_bytes_give_the_same_receipt(project: Project, tmp_path: Path) -> None:
+def test_a_receipt_knows_when_it_was_edited(project: Project) -> None:
+    path = find_receipt(project.submission)
+    content = json.loads(path.read_text())
+    content["packages"]["numpy"] = "0.0.1"
+    write_json(path, content)
+    with pytest.raises(BadInput, match="differs from its own checksum"):
+        read_receipt(path)
+    path.write_text(path.read_text().replace('"numpy": "0.0.1"', '"numpy":  "0.0.1"'))
+    with pytest.raises(BadInput, match="differs from its own checksum"):
+        read_receipt(path)
+
+
+def test_the_same_bytes_give_the_same_receipt(finished: Project, tmp_path: Path) -> None:
     again = Project(tmp_path / "again").run()
-    for receipt in sorted(project.results.rglob("*.receipt.json")):
-        assert receipt.read_bytes() == (again.results / receipt.relative_to(project.results)).read_bytes()
+    receipts = sorted(finished.results.rglob("*.receipt.json"))
+    assert len(receipts) == 30
+    for receipt in receipts:
+        assert receipt.read_bytes() == (again.results / receipt.relative_to(finished.results)).read_bytes()

@@ -1,0 +1,153 @@
+"""Intact: every file has the bytes that the receipts say. Each is read once, in pieces, several at a time."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cellsignal.files import sha256_file
+from cellsignal.provenance.verdict import Answer
+from cellsignal.provenance.walk import Ancestry
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is read, how much of it is done, and how much there is (bytes, or raw files)."""
+BATCH = 16  # files that a thread takes at once
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a receipt says of a file: `size` is not known of raw files."""
+
+    name: str  # relative to the results, or to the raw data's root
+    sha256: str
+    size: int | None
+    receipt: str
+
+
+def check_bytes(
+    ancestry: Ancestry,
+    raw_root: Path | None,
+    threads: int,
+    quick: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[Answer, set[str]]:
+    """Whether receipts, artefacts and raw files are what they were; and the names of those that are not.
+
+    Args:
+        raw_root: the folder that raw paths are relative to; None: not known, a problem if there are any.
+        threads: files hashed at once.
+        quick: look at presence and size only.
+    """
+    problems = list(ancestry.problems)
+    problems += _made_twice(ancestry)
+    files = {ancestry.results / claim.name: claim for claim in _outputs(ancestry)}
+    raw_count = sum(len(receipt.raw) for receipt in ancestry.receipts.values())
+    raw: dict[Path, Claim] = {}
+    if raw_count and (raw_root is None or not raw_root.is_dir()):
+        problems.append(
+            f"{raw_count:,} raw files cannot be checked: the folder of raw data is "
+            + (f"not there ({raw_root})" if raw_root else "not known")
+        )
+    elif raw_root is not None:
+        raw, differ = _raw_claims(ancestry, raw_root.resolve(), files)
+        problems += differ
+    broken: set[str] = set()
+    for what, claims in (("files", files), ("raw files", raw)):
+        for name, problem in _check(claims, ancestry, what, threads, quick, progress):
+            broken.add(name)
+            problems.append(problem)
+    read = sum(claim.size or 0 for claim in files.values())
+    evidence = [
+        f"{len(ancestry.receipts):,} receipts agree with their checksums and name each other by hash",
+        f"{len(files):,} files ({read / 1e6:,.1f} MB) have the {'size' if quick else 'SHA-256'} that receipts say",
+        f"{raw_count:,} raw files " + ("are there" if quick else "have the SHA-256 that they were read with"),
+    ]
+    return Answer(sorted(problems), [] if problems else evidence), broken
+
+
+def _outputs(ancestry: Ancestry) -> Iterator[Claim]:
+    for receipt in ancestry.receipts.values():
+        for name, artefact in receipt.outputs.items():
+            yield Claim(name, artefact.sha256, artefact.bytes, receipt.path)
+
+
+def _made_twice(ancestry: Ancestry) -> list[str]:
+    """Every file has one maker: two receipts that list it cannot both be of this run."""
+    makers: dict[str, str] = {}
+    problems = []
+    for claim in _outputs(ancestry):
+        if claim.name in makers:
+            problems.append(f"{claim.name}: listed by two receipts, {makers[claim.name]} and {claim.receipt}")
+        makers[claim.name] = claim.receipt
+    return problems
+
+
+def _raw_claims(ancestry: Ancestry, root: Path, files: dict[Path, Claim]) -> tuple[dict[Path, Claim], list[str]]:
+    """Raw files that are no artefacts as well, and problems of those that are (a simulated screen's)."""
+    claims: dict[Path, Claim] = {}
+    problems = []
+    for receipt in ancestry.receipts.values():
+        for name, sha256 in receipt.raw.items():
+            path = root / name
+            known = files.get(path) or claims.get(path)
+            if known is None:
+                claims[path] = Claim(name, sha256, None, receipt.path)
+            elif known.sha256 != sha256:
+                problems.append(
+                    f"{name}: {ancestry.path_to(receipt.path)} read it with SHA-256 {sha256[:16]}…, "
+                    f"but {known.receipt} says {known.sha256[:16]}…"
+                )
+    return claims, problems
+
+
+def _check(
+    claims: dict[Path, Claim], ancestry: Ancestry, what: str, threads: int, quick: bool, progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """Files that are not what was claimed, and why, from a few threads; only a few batches are ever waiting."""
+    total = sum(1 if claim.size is None else claim.size for claim in claims.values())
+    done = 0
+    progress(what, 0, total)
+    batches = _batches(sorted(claims.items()))
+    with ThreadPoolExecutor(threads) as pool:  # hashing releases the interpreter lock
+
+        def submit(count: int) -> Iterator[tuple[list[tuple[Path, Claim]], Future[list[tuple[str, str]]]]]:
+            for batch in islice(batches, count):
+                yield batch, pool.submit(_batch_problems, batch, ancestry, quick)
+
+        waiting = deque(submit(2 * threads))
+        while waiting:
+            batch, future = waiting.popleft()
+            yield from future.result()
+            waiting.extend(submit(1))
+            done += sum(1 if claim.size is None else claim.size for _, claim in batch)
+            progress(what, done, total)
+
+
+def _batches(items: Iterable[tuple[Path, Claim]]) -> Iterator[list[tuple[Path, Claim]]]:
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def _batch_problems(batch: list[tuple[Path, Claim]], ancestry: Ancestry, quick: bool) -> list[tuple[str, str]]:
+    return [(claim.name, problem) for path, claim in batch if (problem := _problem(path, claim, ancestry, quick))]
+
+
+def _problem(path: Path, claim: Claim, ancestry: Ancestry, quick: bool) -> str | None:
+    way = ancestry.path_to(claim.receipt)
+    try:
+        size = path.stat().st_size
+        if quick and claim.size in (None, size):
+            return None
+        if claim.size not in (None, size):
+            return f"{claim.name}: {size:,} bytes, its receipt says {claim.size:,} (used by {way})"
+        found = sha256_file(path)
+    except FileNotFoundError:
+        return f"{claim.name}: missing (needed by {way})"
+    except OSError as error:
+        return f"{claim.name}: cannot be read, {error.strerror} (needed by {way})"
+    if found == claim.sha256:
+        return None
+    return f"{claim.name}: SHA-256 {found[:16]}…, its receipt says {claim.sha256[:16]}… (used by {way})"
