@@ -52,6 +52,7 @@ class Job:
         self.stage_path = Path(stage)
         self.stage_sha256 = sha256_file(stage)
         self.started = time.time()
+        began = time.perf_counter()
         self.raw: dict[str, str] = {}
         self._afterwards: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         content = read_stage(stage)
@@ -69,6 +70,7 @@ class Job:
         self._inputs = {self._name(path): sha256_file(path) for path in receipts}
         read = {self._name(path): read_receipt(path) for path in receipts}
         raise_all(check_inputs(artefacts, read, results), f"{rule}: inputs that are not what was made")
+        self._provenance_seconds = time.perf_counter() - began  # what stage file and receipts cost the job
 
     def _name(self, path: Path) -> str:
         return path.resolve().relative_to(self.results.resolve()).as_posix()
@@ -83,6 +85,7 @@ class Job:
 
     def finish(self) -> None:
         """Hash the outputs and write the receipt, then do what was put off until then."""
+        began = time.perf_counter()
         raise_all(
             [f"{path}: not written" for path in self.outputs if not path.exists()],
             f"{self.rule}: outputs missing",
@@ -105,11 +108,15 @@ class Job:
             packages=package_versions(third_party(self.script, self.library)),
         )
         write_receipt(receipt, self.results)
+        self._provenance_seconds += time.perf_counter() - began
         for action, arguments in self._afterwards:
             action(*arguments)
 
     def write_run_record(self, path: str | Path) -> None:
         """Write what varies between runs that give the same bytes: times, host, GPU, code version."""
+        began = time.perf_counter()
+        git = git_version(self.library)
+        self._provenance_seconds += time.perf_counter() - began
         write_json(
             path,
             {
@@ -117,10 +124,11 @@ class Job:
                 "wildcards": self.wildcards,
                 "started": self.started,
                 "seconds": round(time.time() - self.started, 3),
+                "provenance_seconds": round(self._provenance_seconds, 3),
                 "host": platform.node(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "gpus": _gpus(),
-                "git": git_version(self.library),
+                "git": git,
             },
         )
 
