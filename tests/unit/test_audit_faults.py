@@ -1,0 +1,409 @@
+"""Faults put into a finished project, one at a time: the audit finds each and names the right file."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_project import CELL_TYPE, RECIPE, SCREEN, Project
+
+from cellsignal.files import read_json, sha256_file
+from cellsignal.provenance.receipts import SUFFIX, Artefact, Receipt, read_receipt, receipt_path, write_receipt
+from cellsignal.provenance.verdict import Verdict
+from cellsignal.provenance.walk import find_receipt, walk
+from cellsignal.sites import read_table, write_table
+
+FLIPS = 200
+LABELS = f"{RECIPE}/rounds/0/pseudo_labels.parquet"
+ROWS = f"{RECIPE}/models/deep/fold0/stage1/rows.parquet"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("finished") / "project").run()
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, for this test to tamper with."""
+    return finished.copy_to(tmp_path / "project")
+
+
+def named(verdict: Verdict, name: str) -> list[str]:
+    """The problems of the bytes or of a stage file that begin with a file's name (the audited one's in full)."""
+    return [problem for problem in [*verdict.intact, *verdict.current] if problem.split(": ")[0].endswith(name)]
+
+
+def test_a_clean_project_passes_and_no_file_of_it_is_left_out(project: Project) -> None:
+    scores = project.results / RECIPE / "scores.json"
+    verdict = project.audit(scores)
+    assert verdict.passed, verdict.as_text()
+    stages = {receipt.stage["path"] for receipt in walk(scores).receipts.values()}
+    assert sum(verdict.checked.values()) + len(stages) == len(project.files()) == 149
+
+
+def test_two_hundred_flipped_bits_are_two_hundred_named_files(project: Project) -> None:
+    scores, chance = project.results / RECIPE / "scores.json", random.Random(4)
+    files = project.files()
+    missed, kinds = [], set()
+    for number in range(FLIPS):
+        path = files[number % len(files)]  # every file at least once
+        before = path.read_bytes()
+        place, bit = chance.randrange(len(before)), 1 << chance.randrange(8)
+        path.write_bytes(before[:place] + bytes([before[place] ^ bit]) + before[place + 1 :])
+        root = project.raw if path.is_relative_to(project.raw) else project.results
+        verdict = project.audit(scores)
+        if verdict.passed or not named(verdict, path.relative_to(root).as_posix()):
+            missed.append((path.name, place, bit, verdict.as_text()))
+        kinds.add(path.suffix if root == project.results else "raw")
+        path.write_bytes(before)
+    assert not missed
+    assert kinds == {"raw", ".json", ".parquet", ".h5", ".csv", ".safetensors"}
+    assert project.audit(scores).passed
+
+
+@pytest.mark.parametrize("name", ["submission.csv", "rounds/0/pseudo_labels.parquet", "priors.json"])
+def test_a_changed_artefact_is_named_with_its_way_to_the_submission(project: Project, name: str) -> None:
+    path = project.results / RECIPE / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    (problem,) = named(project.audit(), f"{RECIPE}/{name}")
+    assert "its receipt says" in problem and problem.endswith("submission.csv.receipt.json)")
+
+
+@pytest.mark.parametrize("name", [f"{RECIPE}/folds.parquet", f"{SCREEN}/plates/A_1.h5"])
+def test_a_missing_artefact_is_named(project: Project, name: str) -> None:
+    (project.results / name).unlink()
+    (problem,) = named(project.audit(), name)
+    assert "missing (needed by" in problem
+    assert named(project.audit(quick=True), name) == [problem]
+
+
+def test_a_missing_raw_image_is_named(project: Project) -> None:
+    (project.raw / "A/Plate1/B02_s1_w1.png").unlink()
+    for quick in (False, True):
+        assert named(project.audit(quick=quick), "A/Plate1/B02_s1_w1.png")
+
+
+def test_a_missing_receipt_is_named(project: Project) -> None:
+    name = f"{RECIPE}/folds.parquet{SUFFIX}"
+    (project.results / name).unlink()
+    assert "receipt missing" in named(project.audit(), name)[0]
+
+
+def test_swapped_receipts_are_found(project: Project) -> None:
+    names = [f"{RECIPE}/folds.parquet{SUFFIX}", f"{SCREEN}/sites.parquet{SUFFIX}"]
+    first, second = (project.results / name for name in names)
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    verdict = project.audit()
+    for name in names:
+        assert any("moved or swapped" in problem for problem in named(verdict, name))
+
+
+def test_a_swapped_receipt_of_the_submission_itself_is_an_answer_and_no_crash(project: Project) -> None:
+    shutil.copy(project.results / RECIPE / f"folds.parquet{SUFFIX}", receipt_path(project.submission))
+    verdict = project.audit()
+    assert "moved or swapped" in verdict.intact[0] and verdict.current and verdict.clean
+
+
+@pytest.fixture(scope="module")
+def another_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("another") / "project").run(seed=7)
+
+
+@pytest.mark.parametrize(
+    "name", [f"predictions/deep/fold0/{CELL_TYPE}/round0.h5", "rounds/0/pseudo_labels.parquet", "assignment.parquet"]
+)
+def test_a_receipt_of_another_run_is_found(project: Project, another_run: Project, name: str) -> None:
+    receipt = f"{RECIPE}/{name}{SUFFIX}"
+    shutil.copy(another_run.results / receipt, project.results / receipt)
+    (problem,) = named(project.audit(), receipt)
+    assert "not the receipt that" in problem and "submission.csv.receipt.json was made from" in problem
+
+
+def test_an_artefact_with_its_receipt_from_another_run_is_found(project: Project, another_run: Project) -> None:
+    for name in (f"{RECIPE}/ensembles/round1.h5", f"{RECIPE}/ensembles/round1.h5{SUFFIX}"):
+        shutil.copy(another_run.results / name, project.results / name)
+    verdict = project.audit(quick=True)
+    assert named(verdict, f"{RECIPE}/ensembles/round1.h5{SUFFIX}")
+
+
+def test_a_submission_of_another_run_beside_this_runs_receipt_is_found(project: Project, another_run: Project) -> None:
+    assert project.submission.read_bytes() == another_run.submission.read_bytes()  # both are perfect
+    text = project.submission.read_text()
+    project.submission.write_text(text.replace("gene0", "gene9").replace("gene1", "gene0").replace("gene9", "gene1"))
+    assert named(project.audit(), f"{RECIPE}/submission.csv")
+
+
+def test_a_submission_put_beside_another_files_receipt_is_found(project: Project) -> None:
+    other = project.results / RECIPE / "mine.csv"
+    shutil.copy(project.submission, other)
+    shutil.copy(receipt_path(project.submission), receipt_path(other))
+    assert "moved or swapped" in project.audit(other).intact[0]
+
+
+def forge(project: Project, name: str, change: Callable[[Receipt], None]) -> None:
+    """Rewrite a receipt as somebody would who knows the format, and every receipt above it."""
+    receipts = walk(project.results / RECIPE / "scores.json").receipts
+    change(receipts[name])
+    hashes: dict[str, str] = {}
+
+    def rewrite(path: str) -> str:
+        if path not in hashes:
+            receipts[path].inputs = {below: rewrite(below) for below in receipts[path].inputs}
+            write_receipt(receipts[path], project.results)
+            hashes[path] = sha256_file(project.results / path)
+        return hashes[path]
+
+    for path in receipts:
+        rewrite(path)
+
+
+def test_an_output_that_two_receipts_list_is_found(project: Project) -> None:
+    sites = read_receipt(project.results / SCREEN / f"sites.parquet{SUFFIX}").outputs[f"{SCREEN}/sites.parquet"]
+    name = f"{RECIPE}/folds.parquet{SUFFIX}"
+    forge(project, name, lambda made: made.outputs.__setitem__(f"{SCREEN}/sites.parquet", sites))
+    (problem,) = named(project.audit(), f"{SCREEN}/sites.parquet")
+    assert "listed by two receipts" in problem and name in problem
+
+
+def test_raw_files_that_two_jobs_read_differently_are_found(project: Project) -> None:
+    image = "A/Plate1/B02_s1_w1.png"
+    forge(project, f"{SCREEN}/plates/B_1.h5{SUFFIX}", lambda made: made.raw.__setitem__(image, "0" * 64))
+    assert any("read it with SHA-256" in problem for problem in named(project.audit(), image))
+
+
+def test_pseudo_labels_edited_by_hand_are_found(project: Project) -> None:
+    labels = read_table(project.results / LABELS)
+    write_table(
+        labels.assign(sirna=labels["sirna"].sample(frac=1, random_state=1).to_numpy()), project.results / LABELS
+    )
+    verdict = project.audit()
+    assert named(verdict, LABELS)
+    assert verdict.clean == [f"cannot be checked: {LABELS} is not what its receipt says"]
+
+
+def test_pseudo_labels_edited_with_their_receipts_are_not_those_that_were_trained_on(project: Project) -> None:
+    labels = read_table(project.results / LABELS)
+    write_table(labels.assign(sirna=(labels["sirna"] + 1) % 6), project.results / LABELS)
+    path = project.results / LABELS
+    entry = Artefact(sha256_file(path), path.stat().st_size)
+    forge(project, f"{LABELS}{SUFFIX}", lambda made: made.outputs.__setitem__(LABELS, entry))
+    verdict = project.audit()
+    assert not verdict.intact
+    assert any(f"6 pseudo-labels are not those of {LABELS}" in problem for problem in verdict.clean)
+
+
+def clean_of(folder: Path, **options: object) -> list[str]:
+    """What the audit finds unclean in a project that was run in a leaking way, by jobs that wrote true receipts."""
+    verdict = Project(folder / "leaking").run(**options).audit()  # type: ignore[arg-type]
+    assert not verdict.intact and not verdict.current, verdict.as_text()
+    return verdict.clean
+
+
+@pytest.mark.parametrize("rule", ["train_model", "finetune_cell_type", "pseudo_labels", "submission"])
+def test_answers_fed_to_a_job_are_a_leak(tmp_path: Path, rule: str) -> None:
+    problems = clean_of(tmp_path, reads={rule: [f"{SCREEN}/answers.parquet"]})
+    assert any(f"rule {rule} read {SCREEN}/answers.parquet; only score may" in problem for problem in problems)
+
+
+def test_an_ensemble_of_teachers_and_a_reference_is_found(tmp_path: Path) -> None:
+    stray = f"{RECIPE}/predictions/plain/fold0/{CELL_TYPE}/round0.h5"
+    problems = clean_of(tmp_path, reads={"ensemble_teachers": [stray]})
+    assert problems == [f"{RECIPE}/ensembles/round1.h5{SUFFIX}: averaged {stray}, expected predictions of round1 only"]
+
+
+def test_pseudo_labels_from_anything_but_the_teachers_are_a_leak(tmp_path: Path) -> None:
+    folds = f"{RECIPE}/folds.parquet"
+    problems = clean_of(tmp_path, reads={"pseudo_labels": [folds]})
+    assert problems == [f"{LABELS}{SUFFIX}: labelled by {folds}, expected the ensemble of round0 only"]
+
+
+def moved_to(role: str, table: pd.DataFrame, chosen: pd.Series, **values: object) -> pd.DataFrame:
+    """Rows with some of them in another role."""
+    return pd.concat([table, table[chosen].assign(role=role, **values)], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("slip", "sentence"),
+    [
+        (
+            lambda rows, _: rows.assign(role=rows["role"].replace("validation", "train")),
+            "6 sites of held-out experiment A were trained on in fold 0",
+        ),
+        (
+            lambda rows, _: pd.concat([rows, rows[:1].assign(site_id="C_1_B02_1", role="train", sirna=2)]),
+            "1 test sites were trained on as labelled, the first C_1_B02_1",
+        ),
+        (
+            lambda rows, _: rows.assign(sirna=rows["sirna"].where(rows["role"] != "train", 0)),
+            "labels differ from sites.parquet",
+        ),
+        (
+            lambda rows, _: pd.concat([rows, rows[:1].assign(site_id="A_1_B02_1", role="pseudo", sirna=0)]),
+            "sites trained on without a label are no test sites, the first A_1_B02_1",
+        ),
+        (
+            lambda rows, _: rows.assign(sirna=rows["sirna"].where(rows["role"] != "unlabelled", 3)),
+            "6 unlabelled sites carry a label, the first C_1_B02_1",
+        ),
+        (
+            lambda rows, _: rows.assign(role=rows["role"].replace("train", "validation")),
+            "validation sites are not of fold 0",
+        ),
+        (
+            lambda rows, _: rows.assign(site_id=rows["site_id"] + "x"),
+            "is not a site of the screen",
+        ),
+    ],
+)
+def test_rows_that_slipped_into_a_training_are_a_leak(
+    tmp_path: Path, slip: Callable[[pd.DataFrame, Mapping[str, str]], pd.DataFrame], sentence: str
+) -> None:
+    problems = clean_of(tmp_path, rows=slip)
+    assert any(sentence in problem and "rows.parquet" in problem for problem in problems), problems
+
+
+def test_a_validation_plate_in_one_training_is_named_by_its_rows(tmp_path: Path) -> None:
+    def slip(rows: pd.DataFrame, wildcards: Mapping[str, str]) -> pd.DataFrame:
+        if wildcards != {"model": "deep", "fold": "0"}:
+            return rows
+        plate = rows["site_id"].str.startswith("A_1") & (rows["role"] == "validation")
+        return rows.assign(role=rows["role"].mask(plate, "train"))
+
+    assert clean_of(tmp_path, rows=slip) == [f"{ROWS}: 3 sites of held-out experiment A were trained on in fold 0"]
+
+
+def test_test_labels_in_the_site_table_are_a_leak(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.sites.loc[project.sites["site_id"] == "C_1_B02_1", "sirna"] = 2
+    assert "sites.parquet: 1 test sites carry a label, the first C_1_B02_1" in project.run().audit().clean
+
+
+def test_twins_in_two_folds_are_a_leak_unless_the_settings_ask_for_it(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.folds["twin_of"] = "A"
+    sentence = "folds.parquet: A, B share one layout but are in different folds"
+    assert sentence in project.run().audit().clean
+    free = Project(tmp_path / "free", recipe="folds: {keep_twins: false}\n")
+    free.folds["twin_of"] = "A"
+    verdict = free.run().audit()
+    assert verdict.passed and f"{sentence}, as folds.keep_twins: false asks" in verdict.evidence["clean"]
+
+
+def relabel(project: Project, name: str, **wildcards: str) -> list[str]:
+    """What is unclean once a receipt, and with it all above, says that its job had other wildcards."""
+    forge(project, name, lambda made: made.wildcards.update(wildcards))
+    verdict = project.audit()
+    assert not verdict.intact
+    return verdict.clean
+
+
+def test_weights_of_another_fold_behind_a_fine_tune_are_a_leak(project: Project) -> None:
+    name = f"{RECIPE}/models/deep/fold0/stage1/weights.safetensors"
+    problems = relabel(project, f"{name}{SUFFIX}", fold="1")
+    assert any(
+        f"teacher.safetensors{SUFFIX}: read the weights {name}, expected those of train_model with model deep, fold 0"
+        in problem
+        for problem in problems
+    )
+
+
+def test_pseudo_labels_of_the_same_round_are_a_leak(project: Project) -> None:
+    problems = relabel(project, f"{LABELS}{SUFFIX}", round="1")
+    assert any(f"pseudo-labels of {LABELS}, expected those of round 0" in problem for problem in problems)
+    assert any("expected the ensemble of round1 only" in problem for problem in problems)
+
+
+def test_predictions_by_teachers_of_a_later_round_are_a_leak(project: Project) -> None:
+    name = f"{RECIPE}/predictions/deep/fold0/{CELL_TYPE}/round0.h5"
+    problems = relabel(project, f"{name}{SUFFIX}", round="1")
+    assert any(f"averaged {name}, expected predictions of round0 only" in problem for problem in problems)
+    assert any("expected those of finetune_cell_type with" in problem for problem in problems)
+
+
+def test_predictions_by_a_student_are_found(project: Project) -> None:
+    name = f"{RECIPE}/models/deep/fold0/{CELL_TYPE}/round1/teacher.safetensors"
+    student = name.replace("teacher", "student")
+    shutil.copy(project.results / name, project.results / student)
+
+    def list_student(made: Receipt) -> None:
+        made.outputs[student] = made.outputs[name]
+
+    def read_student(made: Receipt) -> None:
+        made.reads[made.reads.index(name)] = student
+
+    forge(project, f"{name}{SUFFIX}", list_student)
+    forge(project, f"{RECIPE}/predictions/deep/fold0/{CELL_TYPE}/round1.h5{SUFFIX}", read_student)
+    verdict = project.audit()
+    assert not verdict.intact and any(f"read {student}, expected the teacher" in problem for problem in verdict.clean)
+
+
+def test_a_score_behind_a_submission_is_a_leak(project: Project) -> None:
+    scores = f"{RECIPE}/scores.json{SUFFIX}"
+    before = read_receipt(find_receipt(project.submission))
+    before.inputs[scores] = sha256_file(project.results / scores)
+    write_receipt(before, project.results)
+    assert any(f"was given {scores}, which is made from answers" in problem for problem in project.audit().clean)
+
+
+def test_a_config_edited_after_the_run_is_named_by_key_with_old_and_new(project: Project) -> None:
+    (project.folder / "tiny.yaml").write_text("predict: {views: 4}\nbalance: {method: none}\n")
+    verdict = project.audit()
+    assert not verdict.intact and not verdict.clean
+    assert verdict.current == [
+        "balance.method: 'none' in the configuration on disk, was 'assignment'; held by "
+        f"{RECIPE}/stages/balance_plates.json, {RECIPE}/stages/pseudo_labels.json"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("image_size: 8", "image_size: 9", "screen.image_size: 9 in the configuration on disk, was 8; held by small"),
+        ("weight: 0.5", "weight: 0.25", f"was 0.5; held by {RECIPE}/stages/pseudo_labels.json"),
+        ("rounds: 1", "rounds: 2", "pseudo_labels.rounds: 2 in the configuration on disk, was 1; it decides"),
+        ("name: plain, ", "name: other, ", ""),
+        ("normalization: plate}", "normalization: plate, margin: 0.2}", "models.deep.margin: 0.2 in the configuration"),
+        ("train: {epochs: 2}", "train: {epochs: 3}", f"held by {RECIPE}/stages/train_model/deep.json"),
+        ("ensemble: false", "ensemble: true", "models.plain.ensemble: True in the configuration on disk, was False"),
+        ("root: raw", "root: elsewhere", ""),
+        ("train: {epochs: 2}", "train: {epochs: 2}\nreport: {tsne_sites: 50}", ""),
+        ("finetune: {optimization: {epochs: 1}}", "finetune: null", "pseudo_labels.rounds: needs `finetune`"),
+        ("seed: 1\n", "sead: 1\n", "unknown key"),
+    ],
+)
+def test_each_setting_on_disk_counts_if_something_behind_the_submission_reads_it(
+    project: Project, old: str, new: str, sentence: str
+) -> None:
+    path = project.folder / "config.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    verdict = project.audit()
+    assert bool(verdict.current) == bool(sentence), verdict.as_text()
+    assert sentence in "\n".join(verdict.current)
+    if not sentence:
+        assert any("nothing behind this artefact reads it" in line for line in verdict.evidence["current"])
+
+
+def test_an_edited_plan_is_found(project: Project) -> None:
+    plan = project.results / RECIPE / "stages/plan.json"
+    project.edit_json(plan, seed=5)
+    assert any(line.startswith("seed: 1 in the configuration on disk, was 5") for line in project.audit().current)
+    plan.write_text(json.dumps(read_json(plan) | {"seed": 1}))
+    assert project.audit().current == [f"{RECIPE}/stages/plan.json: edited by hand"]
+    plan.write_text("{")
+    problems = project.audit().current
+    assert problems and all(problem.startswith(f"{RECIPE}/stages/plan.json") for problem in problems)
+
+
+def test_a_plan_whose_configuration_is_gone_is_not_current(project: Project) -> None:
+    (project.folder / "tiny.yaml").unlink()
+    (problem,) = project.audit().current
+    assert problem.startswith(f"{RECIPE}/stages/plan.json: cannot be compared with the configuration on disk")
+    (project.results / RECIPE / "stages/sources.json").unlink()
+    assert project.audit().passed
