@@ -49,6 +49,7 @@ rule audit:
 rule crate:
     input:
         verdict=recipe("audit.json"),
+        artefact=ancient(AUDITED[0]),
         receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
     output:
         crate=directory(recipe("crate")),
@@ -62,8 +63,7 @@ rule crate:
         runtime=60,
     params:
         root=str(ROOT),
-        artefact=AUDITED[0],
     message:
-        "Exporting {params.artefact} and what made it as an RO-Crate"
+        "Exporting {input.artefact} and what made it as an RO-Crate"
     script:
         "../workflow_scripts/crate.py"

@@ -285,6 +285,32 @@ rule grad_cam:
         "../workflow_scripts/grad_cam.py"
 
 
+# What the provenance page shows: all that stands behind the submission, or behind the scores without one.
+PROVEN = recipe("submission.csv") if SUMMARY.test_cell_types else recipe("scores.json")
+
+
+rule provenance_graph:
+    input:
+        stage=stage(recipe, "provenance_graph", {}),
+        receipts=receipt(PROVEN),
+        artefact=ancient(PROVEN),
+    output:
+        figure=figure("provenance", "html", "5 Audit", caption="provenance_graph"),
+        receipt=receipt(recipe("figures/provenance.html")),
+    log:
+        recipe("logs/provenance_graph.log"),
+    benchmark:
+        recipe("benchmarks/provenance_graph.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Figure: what made the result, from the raw data down"
+    script:
+        "../workflow_scripts/provenance_graph.py"
+
+
 FIGURES = [
     recipe(f"figures/{name}")
     for name in (
@@ -297,5 +323,6 @@ FIGURES = [
         "plate_map.svg",
         "embed_tsne.png",
         "grad_cam.png",
+        "provenance.html",
     )
 ]

@@ -5,5 +5,5 @@ from cellsignal.provenance.crate import write_crate
 from running import run_without_stage
 
 with run_without_stage(snakemake):
-    params = snakemake.params
-    print(write_crate(params.artefact, snakemake.output.crate, raw_root=params.root, library=snakemake.scriptdir))
+    artefact, root = snakemake.input.artefact, snakemake.params.root
+    print(write_crate(artefact, snakemake.output.crate, raw_root=root, library=snakemake.scriptdir))
