@@ -1,0 +1,54 @@
+"""The commands of the README resolve: on a cluster as typed, and for every recipe whose data is simulated."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from projects import ROOT, Project, job_counts
+
+SIMULATED = [
+    path.name
+    for path in sorted((ROOT / "recipes").glob("*.yaml"))
+    if yaml.safe_load(path.read_text())["screen"].get("kind") == "simulated"
+]
+
+
+def rules() -> dict[str, str]:
+    """Every rule's text, by name."""
+    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    return dict(re.findall(r"^ *rule (\w+):\n(.*?)(?=^ *rule |^\w|\Z)", text, re.MULTILINE | re.DOTALL))
+
+
+def test_the_cluster_command_resolves_as_typed(fresh: Project) -> None:
+    jobs = job_counts(fresh.run("all", "--dry-run", profile="slurm"))
+    assert jobs["train_model"] == 4 and jobs["finetune_cell_type"] == 4 and jobs["predict"] == 6
+    assert set(jobs) == {"all", *rules()} - {"audit", "crate"}
+
+
+def test_the_cluster_profile_sends_the_rules_that_need_a_gpu_to_its_gpu_partition() -> None:
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    need_gpu = {name for name, text in rules().items() if "gpu=1" in text}
+    assert need_gpu == {"train_model", "finetune_cell_type", "predict", "grad_cam"}
+    assert {name for name, asked in profile["set-resources"].items() if asked["slurm_partition"] == "gpu"} == need_gpu
+    assert profile["default-resources"]["slurm_partition"] != "gpu" and profile["default-resources"]["gpu"] == 0
+
+
+def test_every_rule_says_what_it_needs_and_what_it_does() -> None:
+    for name, text in rules().items():
+        for entry in ("threads:", "mem_mb=", "runtime=", "message:", "script:"):
+            assert entry in text, f"{name} has no {entry}"
+        assert name == "audit" or ("log:" in text and "benchmark:" in text), name
+
+
+@pytest.mark.parametrize("recipe", SIMULATED)
+def test_every_simulated_recipe_can_be_planned(fresh: Project, recipe: str) -> None:
+    settings = yaml.safe_load((ROOT / "recipes" / recipe).read_text())
+    jobs = job_counts(fresh.run("all", "--dry-run", recipe=f"recipes/{recipe}"))
+    plates = 4 * sum(map(sum, settings["screen"]["simulated"]["cell_types"].values()))
+    assert jobs["simulate_plate"] == jobs["pack_plate"] == plates
+    assert jobs["train_model"] == len(settings["models"]) * settings["folds"]["count"]
+
+
+def test_the_link_in_the_root_is_the_cluster_profile() -> None:
+    assert (ROOT / "slurm").resolve() == (ROOT / Path("profiles/slurm")).resolve()
