@@ -4,8 +4,8 @@
 
 plans config.yaml (2 backbones, 5 folds, 4 cell types, 3 rounds, 204 plates) in a temporary folder. Parsing alone is
 `snakemake --list-rules`; the dry run adds building and checking the DAG. The first plan reads the tables; later
-ones use the summary beside the results. A no-op dry run is one whose outputs all exist: here they are made as empty files. Writes benchmarks/results/planning_time.json. Targets: parsing under 5 s, a
-no-op dry run under 10 s.
+ones use the summary beside the results. A no-op dry run is one whose outputs all exist; here they are made as
+empty files. Writes benchmarks/results/planning_time.json. Targets: parsing under 5 s, a no-op dry run under 10 s.
 """
 
 import argparse
