@@ -1,6 +1,7 @@
 """The crate of a hand-made recipe: what is in it, that it is valid, that it says what the receipts say."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from small_recipe import PLATES, SmallRecipe
 
 from cellsignal.errors import BadInput
 from cellsignal.files import sha256_file
+from cellsignal.provenance.audit import audit
 from cellsignal.provenance.crate import write_crate
 from cellsignal.provenance.walk import walk
 
@@ -130,10 +132,20 @@ def test_the_settings_are_those_that_ran_whatever_is_planned_by_now(tmp_path: Pa
     assert (crate / "results/s/r/stages/train_model.json").read_text() == before
 
 
-def test_a_crate_can_be_audited_where_it_lies(recipe: SmallRecipe, crate: Path) -> None:
-    ancestry = walk(crate / "results/s/r/submission.csv")
-    assert not ancestry.problems
-    assert ancestry.sha256 == walk(recipe.submission).sha256
+def test_an_audit_of_the_crate_misses_what_is_not_in_it_and_nothing_else(
+    recipe: SmallRecipe, crate: Path, tmp_path: Path
+) -> None:
+    assert walk(crate / "results/s/r/submission.csv").sha256 == walk(recipe.submission).sha256
+    unpacked = tmp_path / "unpacked"
+    shutil.copytree(crate, unpacked)
+    here = unpacked / "results/s/r/submission.csv"
+    outside = {name for name in walk(here).maker if Path(name).suffix in (".h5", ".safetensors")}
+    verdict = audit(here, recipe.raw, unpacked / "workflow_scripts")
+    assert {problem.split(":")[0] for problem in verdict.intact} == outside
+    assert not [problem for problem in verdict.current if "plan.json" not in problem]  # a hand-made plan is not one
+    for name in outside:
+        (unpacked / "results" / name).write_bytes((recipe.results / name).read_bytes())
+    assert not audit(here, recipe.raw, unpacked / "workflow_scripts").intact
 
 
 def test_it_tells_code_version_environment_and_licences(entities: dict[str, dict[str, Any]]) -> None:

@@ -109,12 +109,12 @@ def _add_code(material: Material, library: Path) -> None:
     found += [path for pattern in ("*.py", "cellsignal/**/*.py") for path in library.glob(pattern)]
     material.files |= {path.relative_to(checkout).as_posix(): path for path in sorted(found)}
     differing = set()
-    for receipt in material.receipts.values():
-        stage = Stage(receipt.rule, receipt.stage["settings"], receipt.stage["code"])
+    code = {(made.rule, canonical_json(made.stage["code"])): made.stage["code"] for made in material.receipts.values()}
+    for (rule, _), digests in code.items():  # thousands of jobs, a few dozens of these
         try:
-            differing |= set(changed_modules(stage, library / f"{receipt.rule}.py", library))
+            differing |= set(changed_modules(Stage(rule, {}, digests), library / f"{rule}.py", library))
         except (OSError, SyntaxError) as error:
-            differing.add(f"{receipt.rule}.py: cannot be read ({type(error).__name__})")
+            differing.add(f"{rule}.py: cannot be read ({type(error).__name__})")
     material.changed = sorted(differing)
 
 

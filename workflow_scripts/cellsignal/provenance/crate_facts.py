@@ -193,6 +193,7 @@ Images, image stores, model weights and other files above a megabyte are not her
 files are named by SHA-256 and size in their receipts.
 
 The result's receipt names those of all jobs before it by SHA-256, down to the raw images: if it has the hash
-above, nothing was exchanged. `sha256sum {receipt}` prints it, and
-`cellsignal audit --quick {result}` (from a checkout of cellsignal) follows all receipts in this folder.
+above, which `sha256sum {receipt}` prints, no receipt was exchanged. In this folder,
+`cellsignal audit {result}` follows them all. It names as missing what is not here, and nothing else; with
+those files back in their places, it passes.
 """
