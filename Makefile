@@ -17,7 +17,11 @@ export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/da
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	touch $@
 
-demo: .venv/installed
+# The command `cellsignal` of this checkout. Not by pip: see the file.
+$(BIN)/cellsignal: workflow_scripts/bin/cellsignal .venv/installed
+	install -m 755 $< $@
+
+demo: .venv/installed $(BIN)/cellsignal
 	$(SNAKEMAKE) all --profile profiles/local --configfile recipes/demo.yaml
 	@$(MAKE) --no-print-directory $(DEMO)/report.html
 	@echo
@@ -29,7 +33,7 @@ demo: .venv/installed
 $(DEMO)/report.html: $(DEMO)/audit.json
 	$(SNAKEMAKE) --profile profiles/local --report $@ --configfile recipes/demo.yaml
 
-test: .venv/installed
+test: .venv/installed $(BIN)/cellsignal
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests
 
 lint: .venv/installed

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cellsignal
 from cellsignal.errors import BadInput
 from cellsignal.provenance.job import Job
 
@@ -48,6 +49,7 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
     if snakemake.log:
         _send_output_to(snakemake.log[0])
     try:
+        _check_library(snakemake.scriptdir)
         yield
     except BadInput as error:
         print(f"\n{snakemake.rule}: {error}", file=sys.stderr, flush=True)
@@ -55,6 +57,19 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
     except Exception:
         traceback.print_exc()
         sys.exit(1)
+
+
+def _check_library(folder: str) -> None:
+    """Raise `BadInput` unless the library beside the scripts is the one that runs: digests are taken of that one.
+
+    Snakemake appends the scripts' folder to sys.path, so a library installed by pip would come first.
+    """
+    found = Path(cellsignal.__file__).resolve().parents[1]
+    if found != Path(folder).resolve():
+        raise BadInput(
+            f"the library was imported from {found}, expected {folder}; run `pip uninstall cellsignal` in this "
+            "environment, or unset PYTHONPATH"
+        )
 
 
 def _list(files: Any) -> list[str]:

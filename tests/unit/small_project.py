@@ -119,9 +119,10 @@ class Project:
     def plan(self) -> Config:
         """Read the configuration and write the plan, as the workflow does when it is parsed."""
         config = read_config([self.folder / name for name in ("config.yaml", "tiny.yaml")])
-        write_json(self.results / RECIPE / "stages/plan.json", config.model_dump(mode="json"))
+        self.screen, self.recipe = config.screen.name, f"{config.screen.name}/{config.recipe}"
+        write_json(self.results / self.recipe / "stages/plan.json", config.model_dump(mode="json"))
         sources = {"files": ["config.yaml", "tiny.yaml"], "given": {}}
-        write_json(self.results / RECIPE / "stages/sources.json", sources)
+        write_json(self.results / self.recipe / "stages/sources.json", sources)
         return config
 
     def settings(self, *sections: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ class Project:
     @property
     def submission(self) -> Path:
         """The submission, which most tests audit."""
-        return self.results / RECIPE / "submission.csv"
+        return self.results / self.recipe / "submission.csv"
 
     def audit(self, artefact: Path | None = None, **options: Any) -> Verdict:
         """Audit the submission with this project's code and configuration as they are now."""
@@ -152,7 +153,7 @@ class Project:
         script = self.library / f"{rule}.py"
         script.write_text("from cellsignal.loss import loss\n\nloss(1)\n")
         main, *_ = outputs
-        place = RECIPE if main.startswith(RECIPE) else SCREEN
+        place = self.recipe if main.startswith(f"{self.recipe}/") else self.screen
         stage = self.results / place / f"stages/{rule}{f'/{unit}' if unit else ''}.json"
         write_stage(stage, rule, settings or {}, code_digests(script, self.library))
         paths = [self.results / name for name in inputs]
@@ -184,61 +185,65 @@ class Project:
         reads: Mapping[str, Sequence[str]] | None = None,
         rows: Rows = lambda table, wildcards: table,
         seed: int = 0,
+        strength: float = 1.5,
     ) -> "Project":
         """Make everything from the tables to the scores.
 
         `reads` are inputs that a rule gets besides its own; `rows` may change what a training trains on;
-        `seed` makes the predictions.
+        `seed` makes the predictions, `strength` is how much the truth stands out in them.
         """
-        self.reads, self.rows, self.seed = reads or {}, rows, seed
+        self.reads, self.rows, self.seed, self.strength = reads or {}, rows, seed, strength
+        self.rounds = [str(number) for number in range(self.config.pseudo_labels.rounds + 1)]
         self._screen()
         for model, fold in [(model, fold) for model in ("deep", "plain") for fold in "01"]:
             self._train("train_model", f"models/{model}/fold{fold}/stage1/weights", model=model, fold=fold)
         for fold in "01":
             self._predict(f"models/plain/fold{fold}/stage1/weights", "plain", fold, "0")
         self._ensemble("reference-plain", "plain", "0")
-        for number in "01":
+        for number in self.rounds:
             for fold in "01":
                 base = f"models/deep/fold{fold}/{CELL_TYPE}/round"
                 wildcards = {"model": "deep", "fold": fold, "cell_type": CELL_TYPE, "round": number}
                 self._train("finetune_cell_type", f"{base}{number}/teacher", **wildcards)
                 self._predict(f"{base}{number}/teacher", "deep", fold, number)
             self._ensemble(f"round{number}", "deep", number)
-            if number == "0":
-                self._label()
+            if number != self.rounds[-1]:
+                self._label(number)
         self._submit()
         self._score()
         return self
 
     def _screen(self) -> None:
         tables = {"sites": self.sites, "answers": self.answers, "classes": self.classes}
-        outputs = {f"{SCREEN}/{name}.parquet": table for name, table in tables.items()}
+        outputs = {f"{self.screen}/{name}.parquet": table for name, table in tables.items()}
         self.make("index_sites", [], outputs, self.settings("screen"), raw=["metadata.csv"])
         plates = sorted(set(self.sites["plate_id"]))
         for plate in plates:
             images = self.sites.loc[self.sites["plate_id"] == plate, "images"].explode()
             store = {
-                f"{SCREEN}/plates/{plate}.h5": f"pixels of {plate}",
-                f"{SCREEN}/plates/{plate}.problems.json": "[]",
+                f"{self.screen}/plates/{plate}.h5": f"pixels of {plate}",
+                f"{self.screen}/plates/{plate}.problems.json": "[]",
             }
             self.make("pack_plate", [], store, {"image_size": 8, "channels": 2}, plate, list(images), plate=plate)
         groups = {"plate": plates, "experiment": sorted(GROUPS)}
         statistics = {
-            f"{SCREEN}/normalization/{scheme}.parquet": pd.DataFrame(
+            f"{self.screen}/normalization/{scheme}.parquet": pd.DataFrame(
                 [(name, channel, 10.0 + n, 1.0 + channel, 64) for n, name in enumerate(names) for channel in (0, 1)],
                 columns=["group", "channel", "mean", "std", "pixels"],
             )
             for scheme, names in groups.items()
         }
-        self.stores = [f"{SCREEN}/plates/{plate}.h5" for plate in plates]
-        self.make("normalization", [f"{SCREEN}/sites.parquet", *self.stores], statistics, {"schemes": list(groups)})
-        folds = {f"{RECIPE}/folds.parquet": self.folds}
-        self.make("assign_folds", [f"{SCREEN}/sites.parquet"], folds, self.settings("folds"))
+        self.stores = [f"{self.screen}/plates/{plate}.h5" for plate in plates]
+        self.make(
+            "normalization", [f"{self.screen}/sites.parquet", *self.stores], statistics, {"schemes": list(groups)}
+        )
+        folds = {f"{self.recipe}/folds.parquet": self.folds}
+        self.make("assign_folds", [f"{self.screen}/sites.parquet"], folds, self.settings("folds"))
 
     def _learning_inputs(self, model: str) -> list[str]:
         scheme = next(known.normalization for known in self.config.models if known.name == model)
-        tables = [f"{SCREEN}/{name}.parquet" for name in ("sites", "classes", f"normalization/{scheme}")]
-        return [*tables, f"{RECIPE}/folds.parquet", *self.stores]
+        tables = [f"{self.screen}/{name}.parquet" for name in ("sites", "classes", f"normalization/{scheme}")]
+        return [*tables, f"{self.recipe}/folds.parquet", *self.stores]
 
     def _own(self, model: str) -> dict[str, Any]:
         known = next(known for known in self.config.models if known.name == model)
@@ -252,14 +257,14 @@ class Project:
             options |= {"cell_type": CELL_TYPE, "unlabelled": True}
             earlier = path.replace(f"round{number}", f"round{number - 1}")
             stage1 = f"models/{wildcards['model']}/fold{wildcards['fold']}/stage1/weights"
-            inputs.append(f"{RECIPE}/{earlier if number else stage1}.safetensors")
+            inputs.append(f"{self.recipe}/{earlier if number else stage1}.safetensors")
         if number:
-            inputs.append(f"{RECIPE}/rounds/{number - 1}/pseudo_labels.parquet")
+            inputs.append(f"{self.recipe}/rounds/{number - 1}/pseudo_labels.parquet")
             options["pseudo_labels"] = read_table(self.results / inputs[-1])
         rows = training_rows(self.sites, self.folds, int(wildcards["fold"]), list(self.sites["site_id"]), **options)
         outputs = {
-            f"{RECIPE}/{path}.safetensors": f"weights of {path}, seed {self.seed}",
-            f"{RECIPE}/{Path(path).parent}/rows.parquet": self.rows(rows, wildcards),
+            f"{self.recipe}/{path}.safetensors": f"weights of {path}, seed {self.seed}",
+            f"{self.recipe}/{Path(path).parent}/rows.parquet": self.rows(rows, wildcards),
         }
         own = self._own(wildcards["model"]) | self.settings("train" if rule == "train_model" else "finetune")
         inputs += self.reads.get(rule, [])
@@ -273,61 +278,61 @@ class Project:
         truth = seen["well_id"].map(self.answers.set_index("well_id")["sirna"]).fillna(seen["sirna"]).astype(int)
         random = np.random.default_rng([self.seed, int(fold), int(number), len(model)])
         logits = random.normal(size=(len(seen), CLASSES))
-        logits[np.arange(len(seen)), truth] += 1.5 + int(number)
+        logits[np.arange(len(seen)), truth] += self.strength + int(number)
 
         def write(path: Path) -> None:
             write_predictions(path, seen["site_id"], logits, logits[:, :2], roles[roles != ""])
 
-        name = f"{RECIPE}/predictions/{model}/fold{fold}/{CELL_TYPE}/round{number}.h5"
-        inputs = [*self._learning_inputs(model), f"{RECIPE}/{weights}.safetensors"]
+        name = f"{self.recipe}/predictions/{model}/fold{fold}/{CELL_TYPE}/round{number}.h5"
+        inputs = [*self._learning_inputs(model), f"{self.recipe}/{weights}.safetensors"]
         wildcards = {"model": model, "fold": fold, "cell_type": CELL_TYPE, "round": number}
         self.make("predict", inputs, {name: write}, self._own(model) | self.settings("predict"), model, **wildcards)
 
     def _ensemble(self, name: str, model: str, number: str) -> None:
-        files = [f"{RECIPE}/predictions/{model}/fold{fold}/{CELL_TYPE}/round{number}.h5" for fold in "01"]
+        files = [f"{self.recipe}/predictions/{model}/fold{fold}/{CELL_TYPE}/round{number}.h5" for fold in "01"]
 
         def write(path: Path) -> None:
             voters = [PredictionFile(model, fold, self.results / file) for fold, file in enumerate(files)]
             write_probabilities(path, ensemble(voters, self.sites))
 
-        inputs = [f"{SCREEN}/sites.parquet", *files, *self.reads.get("ensemble_teachers", [])]
-        outputs = {f"{RECIPE}/ensembles/{name}.h5": write}
+        inputs = [f"{self.screen}/sites.parquet", *files, *self.reads.get("ensemble_teachers", [])]
+        outputs = {f"{self.recipe}/ensembles/{name}.h5": write}
         self.make("ensemble_teachers", inputs, outputs, {"models": [model], "folds": 2}, name, ensemble=name)
 
     def balanced(self, number: int) -> Balanced:
         """The balancing of a round's ensemble."""
-        voted = read_probabilities(self.results / RECIPE / f"ensembles/round{number}.h5")
+        voted = read_probabilities(self.results / self.recipe / f"ensembles/round{number}.h5")
         return balance_screen(voted, self.sites, self.classes, self.config.balance)
 
-    def _label(self) -> None:
-        round0 = self.balanced(0)
-        labels = pseudo_labels(round0.probabilities, round0.result, self.config.pseudo_labels.weight)
-        inputs = [f"{SCREEN}/sites.parquet", f"{SCREEN}/classes.parquet", f"{RECIPE}/ensembles/round0.h5"]
-        outputs = {f"{RECIPE}/rounds/0/pseudo_labels.parquet": labels}
-        inputs += self.reads.get("pseudo_labels", [])
+    def _label(self, number: str) -> None:
+        balanced = self.balanced(int(number))
+        labels = pseudo_labels(balanced.probabilities, balanced.result, self.config.pseudo_labels.weight)
+        tables = [f"{self.screen}/sites.parquet", f"{self.screen}/classes.parquet"]
+        inputs = [*tables, f"{self.recipe}/ensembles/round{number}.h5", *self.reads.get("pseudo_labels", [])]
+        outputs = {f"{self.recipe}/rounds/{number}/pseudo_labels.parquet": labels}
         own = {"weight": self.config.pseudo_labels.weight, "share": self.config.pseudo_labels.share}
-        self.make("pseudo_labels", inputs, outputs, self.settings("balance") | own, round="0")
+        self.make("pseudo_labels", inputs, outputs, self.settings("balance") | own, round=number)
 
     def _submit(self) -> None:
-        final = self.balanced(1)
-        tables = [f"{SCREEN}/sites.parquet", f"{SCREEN}/classes.parquet"]
+        final = self.balanced(int(self.rounds[-1]))
+        tables = [f"{self.screen}/sites.parquet", f"{self.screen}/classes.parquet"]
         table = assignment_table(final.wells, final.result)
         outputs: dict[str, pd.DataFrame | str | Write] = {
-            f"{RECIPE}/assignment.parquet": table,
-            f"{RECIPE}/priors.json": lambda path: write_json(path, final.priors),
+            f"{self.recipe}/assignment.parquet": table,
+            f"{self.recipe}/priors.json": lambda path: write_json(path, final.priors),
         }
-        inputs = [*tables, f"{RECIPE}/ensembles/round1.h5"]
+        inputs = [*tables, f"{self.recipe}/ensembles/round{self.rounds[-1]}.h5"]
         self.make("balance_plates", inputs, outputs, self.settings("balance"))
 
         def write(path: Path) -> None:
             write_submission(path, table, final.wells, self.classes, by_name=True)
 
-        inputs = [*tables, f"{RECIPE}/assignment.parquet", *self.reads.get("submission", [])]
-        self.make("submission", inputs, {f"{RECIPE}/submission.csv": write}, {"by_name": True})
+        inputs = [*tables, f"{self.recipe}/assignment.parquet", *self.reads.get("submission", [])]
+        self.make("submission", inputs, {f"{self.recipe}/submission.csv": write}, {"by_name": True})
 
     def _score(self) -> None:
-        names = ["reference-plain", "round0", "round1"]
-        files = [f"{RECIPE}/ensembles/{name}.h5" for name in names]
+        names = ["reference-plain", *(f"round{number}" for number in self.rounds)]
+        files = [f"{self.recipe}/ensembles/{name}.h5" for name in names]
         wells = well_table(self.sites)
         test = wells[(wells["dataset"] == "test") & (wells["well_type"] == "treatment")]
         scores, table = score_screen(
@@ -339,12 +344,12 @@ class Project:
             BalanceSettings(),
             ScoreSettings(),
         )
-        inputs = [f"{SCREEN}/{name}.parquet" for name in ("sites", "classes", "answers")]
+        inputs = [f"{self.screen}/{name}.parquet" for name in ("sites", "classes", "answers")]
         outputs: dict[str, pd.DataFrame | str | Write] = {
-            f"{RECIPE}/scores.json": lambda path: write_json(path, scores),
-            f"{RECIPE}/wells.parquet": table,
+            f"{self.recipe}/scores.json": lambda path: write_json(path, scores),
+            f"{self.recipe}/wells.parquet": table,
         }
-        inputs += [*files, f"{RECIPE}/submission.csv"]
+        inputs += [*files, f"{self.recipe}/submission.csv"]
         self.make("score", inputs, outputs, self.settings("balance", "score"))
 
     def files(self) -> list[Path]:

@@ -1,0 +1,180 @@
+"""The story of a row agrees with the artefacts, each number computed here in another way."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from rich.table import Table
+from small_project import CELL_TYPE, RECIPE, SCREEN, Project
+
+from cellsignal.errors import BadInput
+from cellsignal.files import read_json, sha256_file
+from cellsignal.provenance.receipts import receipt_path
+from cellsignal.provenance.row import find_results, trace_row
+from cellsignal.provenance.row_text import row_text
+from cellsignal.sites import read_table
+
+WELL = "C_2_B03"  # gene 5
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("finished") / "project").run()
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    return finished.copy_to(tmp_path / "project")
+
+
+def folder(project: Project) -> Path:
+    return project.results / RECIPE
+
+
+def softmax_of(project: Project, model: str, fold: int, number: int, site: str) -> np.ndarray:
+    """Class probabilities of a site in a prediction file."""
+    with h5py.File(folder(project) / f"predictions/{model}/fold{fold}/{CELL_TYPE}/round{number}.h5") as file:
+        place = [name.decode() for name in file["site_id"][()]].index(site)
+        exponents = np.exp(file["logits"][place].astype(float))
+    return exponents / exponents.sum()
+
+
+def test_a_test_row_has_every_vote_of_every_round(finished: Project) -> None:
+    story = trace_row(WELL, folder(finished))
+    votes = {(vote["model"], vote["fold"], vote["round"]): vote for vote in story["votes"]}
+    assert sorted(votes) == [("deep", f, r) for f in (0, 1) for r in (0, 1)] + [("plain", f, 0) for f in (0, 1)]
+    for (model, fold, number), vote in votes.items():
+        expected = softmax_of(finished, model, fold, number, f"{WELL}_1")
+        assert vote["probability_of_final"] == pytest.approx(expected[5], rel=1e-6)
+        assert vote["probability"] == pytest.approx(expected[:6].max(), rel=1e-6)
+        assert (vote["sites"], vote["role"], vote["views"]) == (1, "test", 4)
+        assert vote["reference"] == (model == "plain")
+        assert vote["normalization"] == ("experiment" if model == "plain" else "plate")
+        assert vote["weights"]["sha256"] == sha256_file(finished.results / vote["weights"]["path"])
+        assert vote["predictions"]["sha256"] == sha256_file(finished.results / vote["predictions"]["path"])
+
+
+def test_the_steps_follow_the_ladder_from_votes_to_submission(finished: Project) -> None:
+    steps = trace_row(WELL, folder(finished))["steps"]
+    raw = [np.mean([softmax_of(finished, "deep", f, r, f"{WELL}_1") for f in (0, 1)], axis=0) for r in (0, 1)]
+    temperature = read_json(folder(finished) / "priors.json")["temperature"]
+    calibrated = raw[1] ** (1 / temperature) / (raw[1] ** (1 / temperature)).sum()
+    in_group = calibrated[[3, 4, 5]] / calibrated[[3, 4, 5]].sum()  # plate C_2 holds classes 3, 4 and 5
+    assert [step["step"] for step in steps] == [
+        "ensemble, round 0", "ensemble, round 1", f"temperature {temperature:g}", "plate groups, rotation 0",
+        "balancing: assignment",
+    ]  # fmt: skip
+    for step, expected in zip(steps, [raw[0], raw[1], calibrated], strict=False):
+        assert step["sirna"] == expected[:6].argmax()
+        assert step["probability"] == pytest.approx(expected[:6].max(), rel=1e-4)
+    assert steps[3]["probability"] == pytest.approx(in_group.max(), rel=1e-4)
+    assigned = read_table(folder(finished) / "assignment.parquet").set_index("well_id").loc[WELL]
+    assert (steps[4]["sirna"], steps[4]["class"]) == (assigned["sirna"], "gene5")
+    assert steps[4]["probability"] == pytest.approx(assigned["probability"])
+
+
+def test_what_was_submitted_and_what_is_true(finished: Project) -> None:
+    story = trace_row(WELL, folder(finished))
+    rows = pd.read_csv(finished.submission).set_index("id_code")["sirna"]
+    assert story["submission"] == {"path": f"{RECIPE}/submission.csv", "sirna": rows[WELL]}
+    assert story["truth"] == {"class": "gene5", "sirna": 5, "from": "the answers, by score", "outcome": "correct"}
+
+
+def test_without_a_score_the_truth_of_a_test_well_stays_unknown(project: Project) -> None:
+    receipt_path(folder(project) / "scores.json").unlink()
+    story = trace_row(WELL, folder(project))
+    assert story["truth"] is None and story["submission"]
+    assert {vote["model"] for vote in story["votes"]} == {"deep"}  # references are behind the scores only
+    assert "truth not known" in "\n".join(line for line in row_text(story) if isinstance(line, str))
+
+
+def test_the_statistics_are_the_rows_of_the_tables(finished: Project) -> None:
+    found = trace_row(WELL, folder(finished))["statistics"]
+    assert [(row["scheme"], row["group"], row["channel"]) for row in found] == [
+        ("experiment", "C", "nuclei"), ("experiment", "C", "actin"),
+        ("plate", "C_2", "nuclei"), ("plate", "C_2", "actin"),
+    ]  # fmt: skip
+    table = read_table(finished.results / SCREEN / "normalization/plate.parquet")
+    expected = table[(table["group"] == "C_2") & (table["channel"] == 1)].iloc[0]
+    assert found[3] == {
+        "scheme": "plate", "group": "C_2", "channel": "actin", "mean": expected["mean"], "std": expected["std"],
+        "pixels": expected["pixels"],
+    }  # fmt: skip
+
+
+def test_the_priors_are_those_of_its_experiment(finished: Project) -> None:
+    priors = trace_row(WELL, folder(finished))["priors"]
+    recorded = read_json(folder(finished) / "priors.json")
+    assert priors["rotation"] == recorded["rotations"]["C"]
+    assert (priors["method"], priors["temperature"]) == ("assignment", recorded["temperature"])
+
+
+def test_the_pseudo_label_it_got_and_the_company_it_kept(finished: Project) -> None:
+    (given,) = trace_row(WELL, folder(finished))["pseudo_labels"]
+    labels = read_table(folder(finished) / "rounds/0/pseudo_labels.parquet").set_index("well_id")
+    assert given["own"]["sirna"] == labels.loc[WELL, "sirna"] and given["own"]["weight"] == 0.5
+    assert given["own"]["probability"] == pytest.approx(labels.loc[WELL, "probability"])
+    assert (given["round"], given["trainings"], given["wells"], given["itself"]) == (0, 2, 6, True)
+    assert given["wells_of_class"] == (labels["sirna"] == 5).sum()
+    assert given["sha256"] == sha256_file(finished.results / given["path"])
+
+
+def test_the_images_are_named_with_the_hashes_that_were_packed(finished: Project) -> None:
+    images = trace_row(WELL, folder(finished))["images"]
+    assert [image["image"] for image in images] == ["C/Plate2/B03_s1_w1.png", "C/Plate2/B03_s1_w2.png"]
+    for image in images:
+        assert image["site_id"] == f"{WELL}_1"
+        assert image["sha256"] == sha256_file(finished.raw / image["image"])
+
+
+def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Project) -> None:
+    story = trace_row("B_1_B02", folder(finished))
+    assert {(vote["model"], vote["fold"], vote["role"]) for vote in story["votes"]} == {
+        ("deep", 1, "out_of_fold"), ("plain", 1, "out_of_fold"),
+    }  # fmt: skip
+    assert story["role"] == "out_of_fold" and story["submission"] is None
+    assert story["truth"] == {"class": "gene5", "sirna": 5, "from": "its label"}
+    assert [step["step"].split()[0] for step in story["steps"]] == ["ensemble,", "ensemble,", "temperature"]
+    assert story["pseudo_labels"][0]["own"] is None and not story["pseudo_labels"][0]["itself"]
+
+
+def test_a_control_well_may_be_a_control(finished: Project) -> None:
+    story = trace_row("A_1_B05", folder(finished))
+    expected = softmax_of(finished, "deep", 0, 1, "A_1_B05_1")
+    assert story["role"] == "control" and story["steps"][1]["sirna"] == expected.argmax()
+
+
+def test_a_well_that_no_model_predicted_says_so(finished: Project) -> None:
+    story = trace_row("C_1_B05", folder(finished))  # a control of the test experiment, trained on
+    assert story["votes"] == [] and story["steps"] == [] and story["role"] is None
+    assert "\nNo model predicted this well." in list(row_text(story))
+
+
+def test_a_broken_receipt_is_told(project: Project) -> None:
+    receipt = receipt_path(project.results / SCREEN / "plates/A_1.h5")
+    receipt.write_text(receipt.read_text().replace("pack_plate", "pick_plate"))
+    story = trace_row(WELL, folder(project))
+    assert any("A_1.h5.receipt.json: differs from its own checksum" in problem for problem in story["broken_receipts"])
+    assert any(str(line).startswith("BROKEN: ") for line in row_text(story))
+
+
+def test_the_text_has_every_table(finished: Project) -> None:
+    lines = list(row_text(trace_row(WELL, folder(finished))))
+    assert sum(isinstance(line, Table) for line in lines) == 4
+    text = "\n".join(line for line in lines if isinstance(line, str))
+    assert "6 wells of its cell type, 1 of them with its final class, trained 2 fine-tunes of round 1" in text
+    assert "rotation 0 of C leads by" in text
+
+
+def test_an_unknown_well_and_a_folder_without_results_are_errors(finished: Project, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no well of the screen; the nearest are C_2_B0"):
+        trace_row("C_2_B09", folder(finished))
+    with pytest.raises(BadInput, match=r"no well of the screen$"):
+        trace_row("???", folder(finished))
+    with pytest.raises(BadInput, match="neither a submission nor scores"):
+        trace_row(WELL, tmp_path)
+    with pytest.raises(BadInput, match=r"0 recipes with a submission or scores \(none\)"):
+        find_results(tmp_path)
+    assert find_results(finished.results) == folder(finished)

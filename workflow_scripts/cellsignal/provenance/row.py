@@ -1,0 +1,339 @@
+"""Where the prediction of one well came from: images, statistics, models, pseudo-labels, priors, step by step.
+
+Everything is read from the run's own artefacts, found through their receipts. Receipts are checked against
+each other on the way; rehashing the files is the audit's work.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from cellsignal.assignment import balance
+from cellsignal.calibration import apply_temperature
+from cellsignal.ensemble import WellProbabilities, read_probabilities
+from cellsignal.errors import BadInput
+from cellsignal.files import read_json
+from cellsignal.normalization import GROUP_COLUMN
+from cellsignal.plate_groups import PlateGroups, derive_groups, treatment_wells
+from cellsignal.provenance.receipts import SUFFIX, Receipt
+from cellsignal.provenance.walk import Ancestry, walk
+from cellsignal.scoring import best_treatment
+from cellsignal.sites import read_table, well_table
+
+Values = dict[str, Any]
+SHOWN = 5  # wells or folders that a message names
+
+
+def find_results(below: str | Path = "results") -> Path:
+    """The only recipe's folder `results/{screen}/{recipe}` that has a submission or scores. Raises `BadInput`."""
+    tops = [*Path(below).glob(f"*/*/submission.csv{SUFFIX}"), *Path(below).glob(f"*/*/scores.json{SUFFIX}")]
+    found = sorted({path.parent for path in tops})
+    if len(found) != 1:
+        names = ", ".join(str(path) for path in found[:SHOWN]) or "none"
+        raise BadInput(f"{below}: {len(found)} recipes with a submission or scores ({names}); name one with --results")
+    return found[0]
+
+
+def trace_row(well_id: str, results: str | Path) -> Values:
+    """What led to the prediction of a well, as JSON values.
+
+    Args:
+        well_id: the well, a row of the submission or a train well that was predicted out of fold.
+        results: the recipe's folder, `results/{screen}/{recipe}`.
+
+    Raises:
+        BadInput: no submission and no scores there, an unknown well, or a file that is not there any more.
+    """
+    run = _Run(Path(results))
+    if well_id not in set(run.wells["well_id"]):
+        near = difflib.get_close_matches(well_id, run.wells["well_id"].tolist(), n=SHOWN)
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        raise BadInput(f"{well_id}: no well of the screen{hint}")
+    well = run.wells[run.wells["well_id"] == well_id].iloc[0]
+    sites = run.sites[run.sites["well_id"] == well_id]
+    votes = [vote for receipt in run.of_rule("predict") for vote in _votes(run, receipt, well, sites)]
+    votes.sort(key=lambda vote: (vote["reference"], vote["round"]))
+    steps = list(_steps(run, well))
+    final = steps[-1]["sirna"] if steps else None
+    for vote in votes:
+        probability = vote.pop("probabilities")
+        vote["probability_of_final"] = None if final is None else float(probability[final])
+    priors = run.priors
+    return {
+        **{
+            key: well[key] for key in ("well_id", "experiment", "plate_id", "well", "cell_type", "dataset", "well_type")
+        },
+        "role": _role(run, well_id),
+        "submission": _submitted(run, well_id),
+        "truth": _truth(run, well),
+        "steps": steps,
+        "votes": votes,
+        "statistics": list(_statistics(run, {vote["normalization"] for vote in votes}, sites)),
+        "priors": {key: value for key, value in priors.items() if key not in ("rotations", "notes")}
+        | {"rotation": priors.get("rotations", {}).get(well["experiment"])},
+        "pseudo_labels": list(_pseudo_labels(run, well, final)),
+        "images": list(_images(run, sites)),
+        "receipt": {"path": run.ancestry.top, "sha256": run.ancestry.sha256[run.ancestry.top]},
+        "broken_receipts": run.ancestry.problems,
+    }
+
+
+@dataclass
+class _Run:
+    """A finished recipe: its receipts, and the tables of its screen."""
+
+    folder: Path
+
+    @cached_property
+    def ancestry(self) -> Ancestry:
+        for name in ("scores.json", "submission.csv"):
+            if (self.folder / f"{name}{SUFFIX}").is_file():
+                return walk(self.folder / name)
+        raise BadInput(f"{self.folder}: neither a submission nor scores with a receipt; expected results/SCREEN/RECIPE")
+
+    def of_rule(self, rule: str) -> list[Receipt]:
+        """Receipts of a rule, in the order of their paths."""
+        return [made for _, made in sorted(self.ancestry.receipts.items()) if made.rule == rule]
+
+    def path(self, rule: str, name: str) -> Path | None:
+        """The output of that name of the only job of a rule; None if no such job is behind the result."""
+        names = [output for made in self.of_rule(rule) for output in made.outputs if Path(output).name == name]
+        return self.ancestry.results / names[0] if names else None
+
+    def table(self, rule: str, name: str) -> pd.DataFrame:
+        """A table that must be there."""
+        path = self.path(rule, name)
+        if path is None:
+            raise BadInput(f"{self.folder}: no {name} of rule {rule} is behind the result")
+        return read_table(path)
+
+    @cached_property
+    def sites(self) -> pd.DataFrame:
+        return self.table("index_sites", "sites.parquet")
+
+    @cached_property
+    def wells(self) -> pd.DataFrame:
+        return well_table(self.sites)
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        return self.table("index_sites", "classes.parquet")
+
+    def name(self, sirna: int) -> str:
+        """The name of a class."""
+        return str(self.classes.set_index("sirna")["name"].get(sirna, "unknown"))
+
+    @cached_property
+    def ensembles(self) -> dict[str, WellProbabilities]:
+        """Rounds in order, then references."""
+        made = {
+            receipt.wildcards["ensemble"]: next(iter(receipt.outputs)) for receipt in self.of_rule("ensemble_teachers")
+        }
+        rounds = sorted((name for name in made if name.startswith("round")), key=lambda name: int(name[5:]))
+        order = [*rounds, *(name for name in made if name not in rounds)]
+        return {name: read_probabilities(self.ancestry.results / made[name]) for name in order}
+
+    @cached_property
+    def priors(self) -> Values:
+        path = self.path("balance_plates", "priors.json")
+        found: Values = read_json(path) if path else {}
+        return found
+
+    @cached_property
+    def groups(self) -> PlateGroups | None:
+        return derive_groups(treatment_wells(self.wells[self.wells["dataset"] == "train"]))[0]
+
+    def sha256(self, name: str) -> str:
+        return self.ancestry.maker[name].outputs[name].sha256
+
+
+def _votes(run: _Run, receipt: Receipt, well: pd.Series, sites: pd.DataFrame) -> Iterator[Values]:
+    """What one model of one fold and round said, if it saw the well: the mean over the well's sites."""
+    if receipt.wildcards["cell_type"] != well["cell_type"]:
+        return
+    name = next(iter(receipt.outputs))
+    with h5py.File(run.ancestry.results / name, "r") as file:
+        known = np.char.decode(file["site_id"][()], "utf-8")
+        rows = np.flatnonzero(np.isin(known, sites["site_id"]))
+        if not len(rows):
+            return
+        logits = file["logits"][rows]
+        role = file["role"][rows[0]].decode()
+    probability = softmax(logits.astype(np.float64), axis=1).mean(axis=0)
+    best = _best(run, well, probability)
+    weights = next(read for read in receipt.reads if read.endswith(".safetensors"))
+    settings = receipt.stage["settings"]
+    reference = not any(name in made.reads for made in run.of_rule("ensemble_teachers") if _is_round(made))
+    yield {
+        "model": receipt.wildcards["model"],
+        "fold": int(receipt.wildcards["fold"]),
+        "round": int(receipt.wildcards["round"]),
+        "reference": reference,
+        "role": role,
+        "sites": len(rows),
+        "views": settings.get("predict", {}).get("views"),
+        "normalization": settings.get("model", {}).get("normalization"),
+        "class": run.name(best),
+        "sirna": best,
+        "probability": float(probability[best]),
+        "probabilities": probability,
+        "predictions": {"path": name, "sha256": run.sha256(name)},
+        "weights": {"path": weights, "sha256": run.sha256(weights)},
+    }
+
+
+def _is_round(receipt: Receipt) -> bool:
+    return receipt.wildcards["ensemble"].startswith("round")
+
+
+def _best(run: _Run, well: pd.Series, probability: NDArray[Any]) -> int:
+    """The likeliest class that the well can hold."""
+    if well["well_type"] != "treatment":
+        return int(probability.argmax())
+    return int(best_treatment(np.asarray(probability)[None], run.classes)[0])
+
+
+def _role(run: _Run, well_id: str) -> str | None:
+    for voted in run.ensembles.values():
+        if len(rows := np.flatnonzero(voted.well_id == well_id)):
+            return str(voted.role[rows[0]])
+    return None
+
+
+def _steps(run: _Run, well: pd.Series) -> Iterator[Values]:
+    """The class and its probability after each step: ensembles by round, temperature, plate groups, the choice.
+
+    Out-of-fold and control wells end with the temperature: no prior is put on them.
+    """
+
+    def step(name: str, probability: NDArray[Any], sirna: int | None = None) -> Values:
+        chosen = _best(run, well, probability) if sirna is None else sirna
+        return {"step": name, "class": run.name(chosen), "sirna": chosen, "probability": float(probability[chosen])}
+
+    final: WellProbabilities | None = None
+    for name, voted in run.ensembles.items():
+        rows = np.flatnonzero(voted.well_id == well["well_id"])
+        if name.startswith("round") and len(rows):
+            final = voted
+            yield step(f"ensemble, {name.replace('round', 'round ')}", voted.probability[rows[0]])
+    temperature = run.priors.get("temperature")
+    if final is None or temperature is None:
+        return
+    raw = final.of_wells([well["well_id"]])
+    yield step(f"temperature {temperature:g}", apply_temperature(raw, temperature)[0])
+    if well["dataset"] != "test" or well["well_type"] != "treatment":
+        return
+    beside = treatment_wells(run.wells[run.wells["experiment"] == well["experiment"]]).reset_index(drop=True)
+    treatments = run.classes.loc[run.classes["well_type"] == "treatment", "sirna"]
+    if run.priors.get("plate_groups") == "used":
+        calibrated = apply_temperature(final.of_wells(beside["well_id"]), temperature)
+        grouped = balance(calibrated, beside, "none", run.groups, treatments=treatments)
+        place = int(np.flatnonzero(beside["well_id"] == well["well_id"])[0])
+        rotation = run.priors["rotations"][well["experiment"]]
+        used = f"rotation {rotation['rotation']}" if rotation["used"] else "rotation unsure, not used"
+        yield step(f"plate groups, {used}", grouped.probability[place])
+    assigned = run.table("balance_plates", "assignment.parquet").set_index("well_id").loc[well["well_id"]]
+    chosen = int(assigned["sirna"])
+    yield {
+        "step": f"balancing: {run.priors['method']}",
+        "class": run.name(chosen),
+        "sirna": chosen,
+        "probability": float(assigned["probability"]),
+    }
+
+
+def _submitted(run: _Run, well_id: str) -> Values | None:
+    """The well's row of the submission, as it is written there."""
+    path = run.path("submission", "submission.csv")
+    if path is None:
+        return None
+    rows = pd.read_csv(path, dtype=str).set_index("id_code")["sirna"]
+    name = path.relative_to(run.ancestry.results).as_posix()
+    return {"path": name, "sirna": rows[well_id]} if well_id in rows.index else None
+
+
+def _truth(run: _Run, well: pd.Series) -> Values | None:
+    """The class where it is known, from the label or, for a test well, from the scored answers."""
+    if well["sirna"] >= 0:
+        return {"class": run.name(well["sirna"]), "sirna": int(well["sirna"]), "from": "its label"}
+    path = run.path("score", "wells.parquet")
+    scored = read_table(path) if path else pd.DataFrame({"well_id": [], "sirna": []})
+    known = scored[(scored["well_id"] == well["well_id"]) & (scored["sirna"] >= 0)]
+    if known.empty:
+        return None
+    row = known.iloc[0]
+    return {
+        "class": run.name(row["sirna"]),
+        "sirna": int(row["sirna"]),
+        "from": "the answers, by score",
+        "outcome": row["outcome"],
+    }
+
+
+def _statistics(run: _Run, schemes: set[str], sites: pd.DataFrame) -> Iterator[Values]:
+    """The rows of the normalization tables that standardized the well's sites."""
+    channels = [name for made in run.of_rule("index_sites") for name in made.stage["settings"]["screen"]["channels"]]
+    for scheme in sorted(schemes):
+        table = run.table("normalization", f"{scheme}.parquet")
+        groups = sites[GROUP_COLUMN[scheme]].unique()  # type: ignore[index]
+        for row in table[table["group"].isin(groups)].to_dict("records"):
+            yield {
+                "scheme": scheme,
+                "group": row["group"],
+                "channel": channels[row["channel"]],
+                "mean": float(row["mean"]),
+                "std": float(row["std"]),
+                "pixels": int(row["pixels"]),
+            }
+
+
+def _pseudo_labels(run: _Run, well: pd.Series, final: int | None) -> Iterator[Values]:
+    """By round: the label that the well got, and the pseudo-labelled wells that trained its cell type's models."""
+    well_of = run.sites.set_index("site_id")["well_id"]
+    for made in run.of_rule("pseudo_labels"):
+        number, name = int(made.wildcards["round"]), next(iter(made.outputs))
+        labels = read_table(run.ancestry.results / name).set_index("well_id")
+        trained = [
+            tuned
+            for tuned in run.of_rule("finetune_cell_type")
+            if name in tuned.reads and tuned.wildcards["cell_type"] == well["cell_type"]
+        ]
+        used: set[str] = set()
+        for tuned in trained:
+            rows = read_table(
+                run.ancestry.results / next(out for out in tuned.outputs if Path(out).name == "rows.parquet")
+            )
+            used |= set(well_of[rows.loc[rows["role"] == "pseudo", "site_id"]])
+        own = labels.loc[well["well_id"]] if well["well_id"] in labels.index else None
+        yield {
+            "round": number,
+            "path": name,
+            "sha256": run.sha256(name),
+            "own": None
+            if own is None
+            else {"class": run.name(own["sirna"]), "sirna": int(own["sirna"])}
+            | {key: float(own[key]) for key in ("probability", "margin", "weight")},
+            "trainings": len(trained),
+            "wells": len(used),
+            "wells_of_class": int((labels["sirna"].reindex(sorted(used)) == final).sum()),
+            "itself": well["well_id"] in used,
+        }
+
+
+def _images(run: _Run, sites: pd.DataFrame) -> Iterator[Values]:
+    """The raw images of the well with the hashes that they were packed with; null: left out as unreadable."""
+    packed = {made.wildcards.get("plate"): made for made in run.of_rule("pack_plate")}
+    for site in sites.to_dict("records"):
+        made = packed.get(site["plate_id"])
+        for image in site["images"]:
+            sha256 = made.raw.get(image) if made else None
+            yield {"site_id": site["site_id"], "image": image, "sha256": sha256}

@@ -1,0 +1,92 @@
+"""The story of a row as tables, for people."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+
+Values = dict[str, Any]
+
+
+def row_text(story: Values) -> Iterator[str | Table]:
+    """Headings and tables of what `row.trace_row` found, in the order in which it happened."""
+    yield f"{story['well_id']}: {story['well_type']} well of {story['dataset']}, {story['cell_type']}"
+    yield _outcome(story)
+    yield "\nRaw images"
+    yield _table(story["images"], {"site_id": "site", "image": "image", "sha256": "SHA-256 when packed"})
+    if not story["votes"]:
+        yield "\nNo model predicted this well."
+        return
+    yield "\nStatistics that standardized its pixels"
+    yield _table(story["statistics"], {key: key for key in ("scheme", "group", "channel", "mean", "std", "pixels")})
+    yield "\nPseudo-labels"
+    yield from map(_pseudo, story["pseudo_labels"])
+    yield "\nVotes"
+    yield _table(
+        [vote | {"of": "reference" if vote["reference"] else "ensemble"} for vote in story["votes"]],
+        {
+            "round": "round", "model": "model", "fold": "fold", "of": "of", "role": "role", "sites": "sites",
+            "views": "views", "normalization": "normalized by", "class": "class", "probability": "probability",
+            "probability_of_final": "of the final class",
+        },
+    )  # fmt: skip
+    yield "\nStep by step"
+    yield _table(story["steps"], {"step": "after", "class": "class", "probability": "probability"})
+    yield from _priors(story)
+    for problem in story["broken_receipts"]:
+        yield f"BROKEN: {problem}"
+    yield f"\nReceipt {story['receipt']['path']}, SHA-256 {story['receipt']['sha256']}"
+    yield "Receipts were followed, files were not rehashed: `cellsignal audit` does that."
+
+
+def _outcome(story: Values) -> str:
+    submitted, truth = story["submission"], story["truth"]
+    said = f"submitted as {submitted['sirna']}" if submitted else f"not submitted ({story['role'] or 'not predicted'})"
+    if truth is None:
+        return f"{said}; truth not known"
+    outcome = f" ({truth['outcome']})" if "outcome" in truth else ""
+    return f"{said}; truth {truth['class']}, from {truth['from']}{outcome}"
+
+
+def _pseudo(given: Values) -> str:
+    own = given["own"]
+    said = (
+        f"this well got {own['class']} (probability {own['probability']:.4f}, margin {own['margin']:.4f}, "
+        f"weight {own['weight']:g})"
+        if own
+        else "this well got none"
+    )
+    return (
+        f"  round {given['round']}: {said}; {given['wells']} wells of its cell type, {given['wells_of_class']} of them "
+        f"with its final class, trained {given['trainings']} fine-tunes of round {given['round'] + 1}"
+    )
+
+
+def _priors(story: Values) -> Iterator[str]:
+    priors = story["priors"]
+    if "method" not in priors:
+        return
+    yield f"\nPriors: {priors['method']}; plate groups {priors['plate_groups']}"
+    yield f"  temperature {priors['temperature']:g}: {priors['temperature_fitted_on']}"
+    if rotation := priors["rotation"]:
+        yield (
+            f"  rotation {rotation['rotation']} of {story['experiment']} leads by {rotation['margin_nats']:g} nats, "
+            f"{rotation['margin_standard_errors']:g} standard errors"
+        )
+
+
+def _table(rows: Sequence[Values], columns: dict[str, str]) -> Table:
+    """Rows under the headings in `columns`; numbers to the right, with four digits after the point."""
+    table = Table(box=None, pad_edge=True)
+    for key, heading in columns.items():
+        numbers = any(isinstance(row[key], int | float) for row in rows)
+        table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[key]) for key in columns))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
