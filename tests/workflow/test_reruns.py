@@ -11,7 +11,7 @@ Jobs = dict[str, int]
 
 END = {"audit_verdict": 1, "all": 1}
 SCORED = {"score": 1, "score_ladder": 1, "accuracy_breakdown": 1, "confusion": 1, "plate_map": 1} | END
-SUBMITTED = {"balance_plates": 1, "submission": 1} | SCORED
+SUBMITTED = {"balance_plates": 1, "submission": 1, "provenance_graph": 1} | SCORED
 LAST_ROUND = {
     "finetune_cell_type": 2,  # 1 model × 2 folds
     "predict": 2,
@@ -29,7 +29,7 @@ TRAINED = RELABELLED | {
 }
 FIGURES = {
     "site_images", "normalization_effect", "training_curves", "score_ladder", "accuracy_breakdown", "confusion",
-    "plate_map", "embed_tsne", "grad_cam",
+    "plate_map", "embed_tsne", "grad_cam", "provenance_graph",
 }  # fmt: skip
 EVERYTHING_FROM_THE_STORES = TRAINED | dict.fromkeys(FIGURES, 1) | {"normalization": 1}
 
@@ -74,7 +74,7 @@ def test_comments_docstrings_and_formatting_rerun_nothing(project: Project) -> N
         ("figures/confusion.py", {"confusion": 1} | END),
         ("figures/style.py", dict.fromkeys(FIGURES, 1) | END),
         ("images.py", {"pack_plate": 12} | EVERYTHING_FROM_THE_STORES),
-        ("submission.py", {"submission": 1} | SCORED),
+        ("submission.py", {"submission": 1, "provenance_graph": 1} | SCORED),
         ("provenance/receipts.py", {}),  # records what happened, and changes no result
     ],
 )
