@@ -46,7 +46,7 @@ def test_an_untouched_project_passes_with_evidence(project: Project) -> None:
         "no two layouts are twins",
         "6 trainings: none of 60 labelled rows is of a held-out experiment or a test well, 12 pseudo-labelled rows",
         "fold 0: A; fold 1: B",
-        "priors: balancing by assignment; uniqueness used; plate groups used",
+        "priors: balancing by assignment; uniqueness used; plate groups used in 1 of 1 experiments, whose rotations",
     ):
         assert sentence in evidence["clean"]
 

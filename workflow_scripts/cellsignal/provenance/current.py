@@ -134,11 +134,12 @@ def _settings_on_disk(ancestry: Ancestry, checkout: Path) -> Answer:
     try:
         plan, sources = read_json(folder / "plan.json"), read_json(folder / "sources.json")
         now = read_config([checkout / file for file in sources["files"]], sources["given"]).model_dump(mode="json")
-        edited = (folder / "plan.json").read_bytes() != canonical_json(plan).encode()
+        written = {"plan.json": plan, "sources.json": sources}
+        edited = [file for file in written if (folder / file).read_bytes() != canonical_json(written[file]).encode()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Answer([f"{name}: cannot be compared with the configuration on disk ({error})"])
     before, after = settings_by_name(plan), settings_by_name(now)
-    answer, unread = Answer([f"{name}: edited by hand"] if edited else []), []
+    answer, unread = Answer([f"{name.with_name(file)}: edited by hand" for file in edited]), []
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key, NOT_THERE), after.get(key, NOT_THERE)
         if old == new:

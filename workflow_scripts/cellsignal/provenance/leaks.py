@@ -62,9 +62,10 @@ def priors(ancestry: Ancestry, broken: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _priors_in_words(used: dict[str, Any]) -> str:
-    rotations = used.get("rotations", {})
-    margins = [rotation["margin_standard_errors"] for rotation in rotations.values()]
-    sure = f" (rotations of {len(rotations)} experiments, least lead {min(margins)} standard errors)" if margins else ""
+    rotations = list(used.get("rotations", {}).values())
+    leads = [rotation["margin_standard_errors"] for rotation in rotations]
+    sure = f" in {sum(rotation['used'] for rotation in rotations)} of {len(rotations)} experiments, whose rotations"
+    sure = f"{sure} lead by {min(leads)} standard errors or more" if leads else ""
     return (
         f"priors: balancing by {used.get('method')}; uniqueness {'used' if used.get('uniqueness') else 'not used'}; "
         f"plate groups {used.get('plate_groups')}{sure}; temperature {used.get('temperature')}, "

@@ -239,8 +239,8 @@ def _steps(run: _Run, well: pd.Series) -> Iterator[Values]:
         grouped = balance(calibrated, beside, "none", run.groups, treatments=treatments)
         place = int(np.flatnonzero(beside["well_id"] == well["well_id"])[0])
         rotation = run.priors["rotations"][well["experiment"]]
-        used = f"rotation {rotation['rotation']}" if rotation["used"] else "rotation unsure, not used"
-        yield step(f"plate groups, {used}", grouped.probability[place])
+        name = f"plate groups, rotation {rotation['rotation']}" if rotation["used"] else "plate groups unsure, not used"
+        yield step(name, grouped.probability[place])
     assigned = run.table("balance_plates", "assignment.parquet").set_index("well_id").loc[well["well_id"]]
     chosen = int(assigned["sirna"])
     yield {
