@@ -223,11 +223,6 @@ def test_pseudo_labels_from_anything_but_the_teachers_are_a_leak(tmp_path: Path)
     assert problems == [f"{LABELS}{SUFFIX}: labelled by {folds}, expected the ensemble of round0 only"]
 
 
-def moved_to(role: str, table: pd.DataFrame, chosen: pd.Series, **values: object) -> pd.DataFrame:
-    """Rows with some of them in another role."""
-    return pd.concat([table, table[chosen].assign(role=role, **values)], ignore_index=True)
-
-
 @pytest.mark.parametrize(
     ("slip", "sentence"),
     [
