@@ -6,6 +6,7 @@ from cellsignal.checkpoints import clear_state
 from cellsignal.config.learning import AugmentSettings, Finetuning, ModelSettings
 from cellsignal.models import load_model, save_weights
 from cellsignal.plates import SiteReader
+from cellsignal.processes import leads, processes
 from cellsignal.seeds import derive_seed
 from cellsignal.sites import read_table, write_table
 from cellsignal.training import train
@@ -13,13 +14,13 @@ from cellsignal.training_rows import sites_of_role, training_rows
 
 from running import run
 
-with run(snakemake) as job:
+with run(snakemake, gpus=snakemake.resources.gpu) as job:
     settings = ModelSettings(**job.settings["model"])
     finetuning = Finetuning(**job.settings["finetune"])
     pace = {"checkpoint_minutes": snakemake.params.checkpoint_minutes}
     optimization = finetuning.optimization.model_copy(update=pace)
     fold, cell_type, number = int(snakemake.wildcards.fold), snakemake.wildcards.cell_type, snakemake.wildcards.round
-    torch.set_num_threads(job.settings["threads"])
+    torch.set_num_threads(max(1, job.settings["threads"] // processes()))
     seed = derive_seed(job.settings["seed"], "finetune_cell_type", settings.name, fold, cell_type, number)
     torch.manual_seed(seed)
 
@@ -55,7 +56,8 @@ with run(snakemake) as job:
         mean_teacher=finetuning.mean_teacher,
         epochs_factor=finetuning.epochs_factor.get(cell_type, 1.0),
     )
-    save_weights(result.student, snakemake.output.student)
-    save_weights(result.teacher, snakemake.output.teacher)
-    write_table(rows, snakemake.output.rows)
-    job.after_receipt(clear_state, snakemake.params.state)
+    if leads():
+        save_weights(result.student, snakemake.output.student)
+        save_weights(result.teacher, snakemake.output.teacher)
+        write_table(rows, snakemake.output.rows)
+        job.after_receipt(clear_state, snakemake.params.state)

@@ -14,12 +14,19 @@ from typing import Any
 
 import cellsignal
 from cellsignal.errors import BadInput
+from cellsignal.processes import is_worker, leads, torchrun
 from cellsignal.provenance.job import Job
 
 
 @contextmanager
-def run(snakemake: Any) -> Iterator[Job]:
-    """Yield the job; when the block ends well, write its receipt, else exit with status 1."""
+def run(snakemake: Any, gpus: int = 1) -> Iterator[Job]:
+    """Yield the job; when the block ends well, write its receipt, else exit with status 1.
+
+    For more than one GPU this process leaves the work to torchrun, which runs the same script once per GPU.
+    """
+    if gpus > 1 and not is_worker():
+        with run_without_stage(snakemake):
+            sys.exit(torchrun(sys.argv[0], gpus))
     # `planned` inputs are fixed by a digest in the stage file, which the script checks.
     apart = {
         str(snakemake.input.stage),
@@ -39,14 +46,15 @@ def run(snakemake: Any) -> Iterator[Job]:
             wildcards=dict(snakemake.wildcards.items()),
         )
         yield job
-        job.finish()
-        job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
+        if leads():
+            job.finish()
+            job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
 
 
 @contextmanager
 def run_without_stage(snakemake: Any) -> Iterator[None]:
     """The part of `run` that the audit shares: output to the log, and bad input without a traceback."""
-    if snakemake.log:
+    if snakemake.log and not is_worker():  # a worker inherits it
         _send_output_to(snakemake.log[0])
     try:
         _check_library(snakemake.scriptdir)

@@ -6,6 +6,7 @@ from cellsignal.checkpoints import clear_state
 from cellsignal.config.learning import AugmentSettings, ModelSettings, Optimization
 from cellsignal.models import build_model, save_weights
 from cellsignal.plates import SiteReader
+from cellsignal.processes import leads, processes
 from cellsignal.seeds import derive_seed
 from cellsignal.sites import read_table, write_table
 from cellsignal.training import train
@@ -13,11 +14,11 @@ from cellsignal.training_rows import sites_of_role, training_rows
 
 from running import run
 
-with run(snakemake) as job:
+with run(snakemake, gpus=snakemake.resources.gpu) as job:
     settings = ModelSettings(**job.settings["model"])
     optimization = Optimization(**job.settings["train"], checkpoint_minutes=snakemake.params.checkpoint_minutes)
     fold = int(snakemake.wildcards.fold)
-    torch.set_num_threads(job.settings["threads"])
+    torch.set_num_threads(max(1, job.settings["threads"] // processes()))
     seed = derive_seed(job.settings["seed"], "train_model", settings.name, fold)
     torch.manual_seed(seed)
 
@@ -37,6 +38,7 @@ with run(snakemake) as job:
         state_dir=snakemake.params.state,
         history_path=snakemake.output.history,
     )
-    save_weights(result.student, snakemake.output.weights)
-    write_table(rows, snakemake.output.rows)
-    job.after_receipt(clear_state, snakemake.params.state)
+    if leads():
+        save_weights(result.student, snakemake.output.weights)
+        write_table(rows, snakemake.output.rows)
+        job.after_receipt(clear_state, snakemake.params.state)

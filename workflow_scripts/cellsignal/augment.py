@@ -1,12 +1,13 @@
 """Standardization and augmentation of whole batches on the device.
 
-Every random choice is drawn from the caller's CPU generator, so that it is the same on any device. What
-changes intensities alone (gain, offset, jitter of the statistics) is folded into the standardization and
-costs nothing; what moves pixels is `augment`.
+Every random choice is drawn from the caller's CPU generator (`Draws`), so that it is the same on any device
+and on any number of them. What changes intensities alone (gain, offset, jitter of the statistics) is folded
+into the standardization and costs nothing; what moves pixels is `augment`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +20,39 @@ ERASED_AREA = (0.02, 1 / 3)  # share of the image (Zhong et al. 2020, Random Era
 ERASED_ASPECT = (0.3, 1 / 0.3)
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers per site of a batch: (n, …), n being the batch at hand.
+
+    Of a batch that is shared out among processes, `part` holds the positions of the sites at hand in the
+    `whole` one; each site then meets the numbers that it would meet in an undivided batch.
+    """
+
+    generator: Generator
+    whole: int | None = None
+    part: Tensor | None = None
+
+    def uniform(self, low: float, high: float, n: int, *shape: int) -> Tensor:
+        return low + (high - low) * self._draw(lambda m: torch.rand((m, *shape), generator=self.generator), n)
+
+    def normal(self, n: int, *shape: int) -> Tensor:
+        return self._draw(lambda m: torch.randn((m, *shape), generator=self.generator), n)
+
+    def integers(self, below: int, n: int) -> Tensor:
+        return self._draw(lambda m: torch.randint(below, (m,), generator=self.generator), n)
+
+    def _draw(self, draw: Callable[[int], Tensor], n: int) -> Tensor:
+        if self.whole is None or self.part is None:
+            return draw(n)
+        return draw(self.whole)[self.part]
+
+
 def standardize(
     pixels: Tensor,
     mean: Tensor,
     std: Tensor,
     settings: AugmentSettings | None = None,
-    generator: Generator | None = None,
+    draws: Draws | None = None,
 ) -> Tensor:
     """(pixels - mean) / std per site and channel, as float32 (n, c, h, w).
 
@@ -33,21 +61,22 @@ def standardize(
     exp(N(0, `gain`)) and shifted by N(0, `offset`), each per site and channel.
     """
     factor, shift = 1.0 / std, -mean / std
-    if settings is not None:
+    if settings is not None and draws is not None:
+        n, channels = mean.shape
         if settings.statistics_jitter:
-            jitter = 1.0 + settings.statistics_jitter * _uniform((2, *mean.shape), -1.0, 1.0, generator)
-            factor, shift = factor / jitter[1], shift * jitter[0] / jitter[1]
+            jitter = 1.0 + settings.statistics_jitter * draws.uniform(-1.0, 1.0, n, 2, channels)
+            factor, shift = factor / jitter[:, 1], shift * jitter[:, 0] / jitter[:, 1]
         if settings.gain:
-            gain = torch.exp(settings.gain * torch.randn(mean.shape, generator=generator))
+            gain = torch.exp(settings.gain * draws.normal(n, channels))
             factor, shift = factor * gain, shift * gain
         if settings.offset:
-            shift = shift + settings.offset * torch.randn(mean.shape, generator=generator)
+            shift = shift + settings.offset * draws.normal(n, channels)
     device = pixels.device
     factor, shift = (value.to(device, non_blocking=True)[:, :, None, None] for value in (factor, shift))
     return pixels.to(torch.float32, copy=True).mul_(factor).add_(shift)
 
 
-def augment(batch: Tensor, settings: AugmentSettings, generator: Generator, weak: bool = False) -> Tensor:
+def augment(batch: Tensor, settings: AugmentSettings, draws: Draws, weak: bool = False) -> Tensor:
     """Moved, turned and partly erased copy of `batch`, standardized float (n, c, h, w), per-site choices.
 
     In this order: flips and 90° rotations; zoom, shift and free rotation in one resampling (left out where
@@ -58,13 +87,13 @@ def augment(batch: Tensor, settings: AugmentSettings, generator: Generator, weak
         BadInput: 90° rotations of images that are not square.
     """
     if settings.flips or settings.rotations:
-        batch = _flip_and_turn(batch, settings, generator)
+        batch = _flip_and_turn(batch, settings, draws)
     if weak:
         return batch
     if settings.scale or settings.shift or settings.rotate_degrees:
-        batch = _resample(batch, settings, generator)
+        batch = _resample(batch, settings, draws)
     if settings.erase:
-        batch = _erase(batch, settings.erase, generator)
+        batch = _erase(batch, settings.erase, draws)
     return batch
 
 
@@ -83,7 +112,7 @@ def views(batch: Tensor, k: int) -> Iterator[Tensor]:
         yield dihedral(batch, element)
 
 
-def _flip_and_turn(batch: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
+def _flip_and_turn(batch: Tensor, settings: AugmentSettings, draws: Draws) -> Tensor:
     if settings.rotations and batch.shape[-1] != batch.shape[-2]:
         raise BadInput(
             f"augment.rotations: images are {batch.shape[-2]} x {batch.shape[-1]} pixels, but only square ones "
@@ -91,7 +120,7 @@ def _flip_and_turn(batch: Tensor, settings: AugmentSettings, generator: Generato
         )
     # flips alone: the image, turned by 180°, mirrored left to right, mirrored top to bottom
     elements = range(8 if settings.flips else 4) if settings.rotations else (0, 2, 4, 6)
-    drawn = torch.randint(len(elements), (len(batch),), generator=generator)
+    drawn = draws.integers(len(elements), len(batch))
     moved = torch.empty_like(batch)
     for number, element in enumerate(elements):
         chosen = (drawn == number).nonzero()[:, 0].to(batch.device, non_blocking=True)
@@ -100,13 +129,13 @@ def _flip_and_turn(batch: Tensor, settings: AugmentSettings, generator: Generato
     return moved
 
 
-def _resample(batch: Tensor, settings: AugmentSettings, generator: Generator) -> Tensor:
+def _resample(batch: Tensor, settings: AugmentSettings, draws: Draws) -> Tensor:
     n, _, height, width = batch.shape
     low, high = settings.scale or (1.0, 1.0)
-    zoom = _uniform((n,), low, high, generator)
+    zoom = draws.uniform(low, high, n)
     limit = math.radians(settings.rotate_degrees)
-    angle = _uniform((n,), -limit, limit, generator)
-    shift = _uniform((n, 2), -2.0 * settings.shift, 2.0 * settings.shift, generator)  # grid units: -1 to 1
+    angle = draws.uniform(-limit, limit, n)
+    shift = draws.uniform(-2.0 * settings.shift, 2.0 * settings.shift, n, 2)  # grid units: -1 to 1
     cosine, sine, aspect = angle.cos() / zoom, angle.sin() / zoom, height / width
     rows = [
         torch.stack([cosine, -sine * aspect, shift[:, 0]], 1),
@@ -116,21 +145,17 @@ def _resample(batch: Tensor, settings: AugmentSettings, generator: Generator) ->
     return F.grid_sample(batch, grid.to(batch.dtype), padding_mode="reflection", align_corners=False)
 
 
-def _erase(batch: Tensor, probability: float, generator: Generator) -> Tensor:
+def _erase(batch: Tensor, probability: float, draws: Draws) -> Tensor:
     n, _, height, width = batch.shape
-    area = _uniform((n,), *ERASED_AREA, generator) * (height * width)
+    area = draws.uniform(*ERASED_AREA, n) * (height * width)
     low, high = (math.log(bound) for bound in ERASED_ASPECT)
-    aspect = _uniform((n,), low, high, generator).exp()
+    aspect = draws.uniform(low, high, n).exp()
     tall = (area * aspect).sqrt().round().clamp(1, height)
     wide = (area / aspect).sqrt().round().clamp(1, width)
-    place = torch.rand((2, n), generator=generator)
+    place = draws.uniform(0.0, 1.0, n, 2).T
     top, left = (place[0] * (height - tall + 1)).floor(), (place[1] * (width - wide + 1)).floor()
-    tall = tall * (torch.rand(n, generator=generator) < probability)  # no height: nothing erased
+    tall = tall * (draws.uniform(0.0, 1.0, n) < probability)  # no height: nothing erased
     bounds = torch.stack([top, top + tall, left, left + wide])[:, :, None].to(batch.device)
     y, x = torch.arange(height, device=batch.device), torch.arange(width, device=batch.device)
     in_rows, in_columns = (y >= bounds[0]) & (y < bounds[1]), (x >= bounds[2]) & (x < bounds[3])
     return batch.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
-
-
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator | None) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=generator)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from cellsignal.errors import BadInput
 from cellsignal.files import canonical_json, sha256_text
+from cellsignal.processes import leads
 from cellsignal.tensors import read_tensors, write_tensors
 
 STATE_FILE = "state.safetensors"
@@ -48,7 +49,7 @@ class Checkpoints:
         self.run, self.minutes, self.log = run, minutes, log
         self.saved_at = time.monotonic()
 
-    def due(self, epoch_ended: bool) -> bool:
+    def due(self, epoch_ended: bool = False) -> bool:
         """Whether it is time to save."""
         if self.minutes == 0:
             return epoch_ended
@@ -57,7 +58,13 @@ class Checkpoints:
     def save(
         self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, totals: Tensor, note: dict[str, Any]
     ) -> None:
-        """Write modules (parameters and buffers), the optimizer's state, `totals` and a JSON note."""
+        """Write modules (parameters and buffers), the optimizer's state, `totals` and a JSON note.
+
+        Of several processes with the same state only the first writes it.
+        """
+        if not leads():
+            self.saved_at = time.monotonic()
+            return
         tensors = {
             f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
         }

@@ -1,5 +1,6 @@
 """Where a model runs, and in what precision."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """`device`, or the first GPU if there is one, or the CPU."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """`device`, or this process's GPU if there is one (the first, but for a process of torchrun), or the CPU."""
+    if device is None and torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    return torch.device(device or "cpu")
 
 
 def place(model: nn.Module, device: torch.device) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cellsignal.files import atomic
+from cellsignal.processes import leads
 
 COLUMNS = ["epoch", "step", "rate", "loss", "consistency", "accuracy", "validation_loss", "validation_accuracy"]
 
@@ -51,7 +52,12 @@ def means(totals: Tensor, follows: bool) -> dict[str, float]:
 
 
 def write_history(path: str | Path, history: History) -> None:
-    """Write the CSV of `COLUMNS`, six significant digits, empty where an epoch has no value."""
+    """Write the CSV of `COLUMNS`, six significant digits, empty where an epoch has no value.
+
+    Of several processes that train together only the first writes it.
+    """
+    if not leads():
+        return
     with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -13,17 +13,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cellsignal.augment import Draws, standardize
 from cellsignal.augment import augment as augmented
-from cellsignal.augment import standardize
 from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint
 from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization
 from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible, to_device
+from cellsignal.distributed import Group, process_group
 from cellsignal.errors import raise_all
 from cellsignal.history import History, LossCheck, means, sentence, write_history
 from cellsignal.loader import Reader, Rows, TrainingSites, batches, batches_in, endless_batch, epoch_order, prefetch
 from cellsignal.losses import classification_loss, consistency_loss
 from cellsignal.mean_teacher import Teacher, consistency_weight
 from cellsignal.models import PerturbationModel
+from cellsignal.processes import leads
 from cellsignal.schedules import learning_rate, scaled, total_steps
 
 LOSS_CHECK_STEPS = 20  # on a GPU, where reading a loss waits for it
@@ -63,7 +65,8 @@ def train(
     validation is the teacher's. Pseudo-labelled sites are labelled ones of lower weight. Training is
     resumed from `state_dir` where that holds a state of the very same run, and continues bit-identically on
     a CPU with the same number of threads; remove the state with `checkpoints.clear_state` once the results
-    are written. SIGTERM saves the state and ends the process.
+    are written. SIGTERM saves the state and ends the process. Processes that torchrun started share every batch
+    out among themselves and end with the same weights; the first writes state, history and log.
 
     Args:
         model: with its initial weights.
@@ -88,6 +91,7 @@ def train(
     """
     check_classes(labelled, validation, model.n_classes)
     device = choose_device(device)
+    log = log if leads() else (lambda sentence: None)
     follows = mean_teacher is not None and mean_teacher.consistency > 0
     if unlabelled is None or not (follows and mean_teacher and mean_teacher.unlabelled):
         unlabelled = empty_like(labelled)
@@ -111,6 +115,7 @@ def train(
     optimizer = create_optimizer(student, optimization)
     scaler = gradient_scaler(device, optimization.amp)
     totals = torch.zeros(4, dtype=torch.float64, device=device)  # of an epoch: loss, consistency, right, sites
+    n_batch = min(optimization.batch_size, len(labelled)), optimization.batch_size if len(unlabelled) else 0
     losses = LossCheck(LOSS_CHECK_STEPS if device.type == "cuda" else 1, getattr(reader, "site_id", None))
 
     checkpoints = Checkpoints(state_dir, run, optimization.checkpoint_minutes, log)
@@ -119,42 +124,52 @@ def train(
         step, history = note["step"], note["history"]
         scaler.load_state_dict(note["scaler"])
         log(f"resumed at step {step} of {n_steps}")
-    write_history(history_path, history)
 
     def save() -> None:
         losses.check()
-        checkpoints.save(modules, optimizer, totals, {"step": step, "history": history, "scaler": scaler.state_dict()})
-        if terminated.is_set():
+        note = {"step": step, "history": history, "scaler": scaler.state_dict()}
+        checkpoints.save(modules, optimizer, group.sum(totals), note)
+        if group.any(terminated.is_set()):
             log(f"SIGTERM: state saved at step {step} of {n_steps}")
             raise SystemExit(143)
 
-    with catch_sigterm() as terminated, reproducible(device):
+    with (
+        process_group(device) as group,
+        group.wrap(student, optimization.sync_batch_norm) as net,
+        catch_sigterm() as terminated,
+        reproducible(device),
+    ):
+        share = group.share(*n_batch)
+        totals *= group.rank == 0  # a state holds the sums over all processes
+        write_history(history_path, history)
         while step < n_steps:
             epoch, started = step // per_epoch, time.monotonic()
             end = min((epoch + 1) * per_epoch, n_steps)
             student.train()
-            wanted = epoch_batches(labelled, len(unlabelled), optimization, seed, epoch, range(step, end), per_epoch)
+            whole = epoch_batches(labelled, len(unlabelled), optimization, seed, epoch, range(step, end), per_epoch)
+            wanted = (batch[share.positions] for batch in whole)
             for chosen, pixels in prefetch(lambda indices: reader.read(sites.rows[indices]), wanted):
                 # Everything random in a step follows from seed and step, so a resumed run goes on exactly.
-                generator = seed_step(seed, step)
+                draws = Draws(seed_step(seed, step), share.whole, torch.from_numpy(share.positions))
                 rate = learning_rate(step, per_epoch, optimization)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                for parameters in optimizer.param_groups:
+                    parameters["lr"] = rate
 
                 raw = to_device(pixels, device)
                 mean, std, weight = (as_float(array[chosen]) for array in (sites.mean, sites.std, sites.weight))
-                n = min(optimization.batch_size, len(labelled))  # labelled sites come first
+                n = share.labelled  # which come first
                 target, weight = torch.from_numpy(sites.target[chosen[:n]]).to(device), weight[:n].to(device)
-                strong = augmented(standardize(raw, mean, std, augment, generator), augment, generator)
-                seen = augmented(standardize(raw, mean, std), augment, generator, weak=True) if follows else strong
+                strong = augmented(standardize(raw, mean, std, augment, draws), augment, draws)
+                seen = augmented(standardize(raw, mean, std), augment, draws, weak=True) if follows else strong
 
                 with autocast(device, optimization.amp):
-                    logits = student(channels_last(seen))[1]
+                    logits = net(channels_last(seen))[1]
                     loss = classification_loss(logits[:n], target, model.settings, weight, optimization.label_smoothing)
-                    total, drift = loss, loss.new_zeros(())
+                    total, drift = share.weight_labelled * loss, loss.new_zeros(())
                     if follows and teacher:
                         drift = consistency_loss(logits, teacher(channels_last(strong)))
-                        total = loss + consistency_weight(step / per_epoch, teacher.settings) * drift
+                        drift_weight = consistency_weight(step / per_epoch, teacher.settings)
+                        total = total + share.weight_all * drift_weight * drift
 
                 scaler.scale(total).backward()  # type: ignore[no-untyped-call]
                 if optimization.clip_norm is not None:
@@ -170,19 +185,19 @@ def train(
                 totals += torch.stack([loss.detach() * n, drift.detach() * n, right, right.new_tensor(n)])
                 losses.add(step, sites.rows[chosen], total)
                 step += 1
-                if step < end and (terminated.is_set() or checkpoints.due(epoch_ended=False)):
+                if step < end and group.looks(step) and group.any(terminated.is_set() or checkpoints.due()):
                     save()
 
             losses.check()
-            row = {"epoch": epoch + 1, "step": step, "rate": rate, **means(totals, follows)}
+            row = {"epoch": epoch + 1, "step": step, "rate": rate, **means(group.sum(totals), follows)}
             if (epoch + 1) % optimization.validate_every == 0 or step == n_steps:
                 judged = teacher.model if teacher else student
-                row |= evaluate(judged, reader, validation, optimization, device)
+                row |= evaluate(judged, reader, validation, optimization, group)
             history.append(row)
             write_history(history_path, history)
             log(sentence(row, math.ceil(n_steps / per_epoch), time.monotonic() - started))
             totals.zero_()
-            if terminated.is_set() or checkpoints.due(epoch_ended=True) or step == n_steps:
+            if group.any(terminated.is_set() or checkpoints.due(epoch_ended=True)) or step == n_steps:
                 save()
     return TrainingResult(student.eval(), teacher.model if teacher else None, history)
 
@@ -231,23 +246,25 @@ def evaluate(
     reader: Reader,
     sites: TrainingSites,
     optimization: Optimization,
-    device: torch.device,
+    group: Group,
 ) -> dict[str, float]:
     """Cross entropy without margin, and accuracy, of unaugmented sites; nothing where there are no sites."""
     if not len(sites):
         return {}
-    training, loss, right = model.training, 0.0, 0.0
+    device = group.device
+    training, sums = model.training, torch.zeros(2, dtype=torch.float64, device=device)  # of loss, of right ones
+    group.align(model)
     model.eval()
-    size = optimization.batch_size
-    indices = (np.arange(start, min(start + size, len(sites))) for start in range(0, len(sites), size))
+    mine, size = np.arange(group.rank, len(sites), group.n), optimization.batch_size
+    indices = (mine[start : start + size] for start in range(0, len(mine), size))
     for chosen, pixels in prefetch(lambda chosen: reader.read(sites.rows[chosen]), indices):
         mean, std = as_float(sites.mean[chosen]), as_float(sites.std[chosen])
         with autocast(device, optimization.amp):
             logits = model(channels_last(standardize(to_device(pixels, device), mean, std)))[1].float()
         target = torch.from_numpy(sites.target[chosen]).to(device)
-        loss += F.cross_entropy(logits, target, reduction="sum").item()
-        right += (logits.argmax(1) == target).sum().item()
+        sums += torch.stack([F.cross_entropy(logits, target, reduction="sum"), (logits.argmax(1) == target).sum()])
     model.train(training)
+    loss, right = group.sum(sums).tolist()
     return {"validation_loss": loss / len(sites), "validation_accuracy": right / len(sites)}
 
 

@@ -107,6 +107,9 @@ class Optimization(Section):
     )
     balance_classes: bool = Field(False, description="sample classes evenly (rare classes oversampled)")
     amp: bool = Field(True, description="mixed precision (CUDA only)")
+    sync_batch_norm: bool = Field(
+        True, description="with several GPUs: BatchNorm over the whole batch, not each GPU's share of it"
+    )
     checkpoint_minutes: float = Field(10.0, ge=0, description="minutes between resume states; 0: after every epoch")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
 

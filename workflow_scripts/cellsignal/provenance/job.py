@@ -11,6 +11,7 @@ from typing import Any
 
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import sha256_file, write_json
+from cellsignal.processes import processes
 from cellsignal.provenance.code import third_party
 from cellsignal.provenance.receipts import (
     SUFFIX,
@@ -128,6 +129,7 @@ class Job:
                 "host": platform.node(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "gpus": _gpus(),
+                "processes": processes(),
                 "git": git,
             },
         )
