@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 from cellsignal.config.load import check_config
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json, write_json
-from cellsignal.planning import summarize
+from cellsignal.planning import Packed, summarize
 from cellsignal.provenance.code import code_digests
+from cellsignal.provenance.receipts import read_receipt
 from cellsignal.provenance.stages import write_stage
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -53,6 +54,20 @@ def receipt(path):
     return f"{path}.receipt.json"
 
 
+def packed(plate):
+    """What the store of a plate was made from, for planning; None if there is no receipt of it."""
+    try:
+        made = read_receipt(receipt(screen(f"plates/{plate}.h5")))
+    except BadInput:
+        return None
+    return Packed(made.raw, made.stage["settings"].get("replaced", {}))
+
+
+def say(sentence):
+    """Tell the user something, as Snakemake does."""
+    print(sentence, file=sys.stderr)
+
+
 # Settings that change no result and so are in no stage file; rules that need them have them as params.
 INDIFFERENT = {
     "screen": {"root"},
@@ -87,6 +102,8 @@ try:
         cache=Path(screen("stages/summary.json")),
         code=code_digests(SCRIPTS / "cellsignal/planning.py", SCRIPTS) if PLANNING else {},
         write=PLANNING,
+        packed=packed,
+        say=say,
     )
 except BadInput as error:
     stop(error)

@@ -25,8 +25,8 @@ from cellsignal.sites import read_table
 Values = dict[str, Any]
 Change = tuple[str, str, Any, Any]  # kind, name, in a, in b
 TABLES = {"submission.csv": "submission.csv", "scores.json": "wells.parquet"}  # artefact → where its rows are
-FOLLOWING = ("metadata", "listings", "listing", "rows")
-"""Values in stage files that nobody sets: digests of the raw tables and of the images' names and sizes."""
+FOLLOWING = ("metadata", "missing", "replaced", "rows")
+"""Values in stage files that nobody sets: digests of the raw tables, of what is missing and what was replaced."""
 INDEX = {"submission.csv": ("id_code", "sirna"), "wells.parquet": ("well_id", "predicted")}
 
 
