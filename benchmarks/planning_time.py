@@ -57,7 +57,7 @@ def make_images(root: Path, settings: dict[str, object]) -> int:
     """An empty file for every image that the tables below `root` name; how many."""
     config = read_config([ROOT / "config.yaml"], {"screen": settings})
     images = read_screen(config.screen, root).sites["images"].explode()
-    for folder in sorted({os.path.dirname(image) for image in images}):
+    for folder in {image.rpartition("/")[0] for image in images}:
         (root / folder).mkdir(parents=True, exist_ok=True)
     for image in images:
         os.close(os.open(root / image, os.O_CREAT | os.O_WRONLY))

@@ -1,5 +1,6 @@
 # Functions that the rule files share; no rules.
 
+import functools
 import os
 import re
 import sys
@@ -89,8 +90,14 @@ def stage(place, rule, values, unit=None):
     name = f"{rule}/{unit}" if unit else rule
     path = place(f"stages/{name}.json")
     if PLANNING:
-        write_stage(path, rule, values, code_digests(SCRIPTS / f"{rule}.py", SCRIPTS))
+        write_stage(path, rule, values, code(f"{rule}.py"))
     return path
+
+
+@functools.cache
+def code(script):
+    """Digests of a script, or of a module of the library, and of all that it imports."""
+    return code_digests(SCRIPTS / script, SCRIPTS)
 
 
 try:
@@ -100,7 +107,7 @@ try:
         CONFIG.screen,
         ROOT,
         cache=Path(screen("stages/summary.json")),
-        code=code_digests(SCRIPTS / "cellsignal/planning.py", SCRIPTS) if PLANNING else {},
+        code=code("cellsignal/planning.py") if PLANNING else {},
         write=PLANNING,
         packed=packed,
         say=say,

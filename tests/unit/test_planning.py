@@ -5,12 +5,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from small_screens import Row, public_rows, settings, write_csv
 
-from cellsignal import planning
+from cellsignal import planning, screens
 from cellsignal.config.screen import ScreenSettings
 from cellsignal.files import sha256_file, write_json
 from cellsignal.planning import Packed, Summary, summarize
@@ -67,7 +68,7 @@ def other_digests(before: Summary, after: Summary) -> dict[str, set[str]]:
     }
 
 
-SAME: dict[str, set[str]] = dict.fromkeys(("cell_type", "sites", "rows", "missing", "replaced"), set())
+SAME: dict[str, set[str]] = {key: set() for key in ("cell_type", "sites", "rows", "missing", "replaced")}
 
 
 @pytest.fixture
@@ -75,18 +76,18 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by `tables` when the tables are parsed, by a metadata file's name or the images when they are hashed."""
     calls: list[str] = []
 
-    def watched(name: str, label: Callable[..., str]) -> None:
-        original = getattr(planning, name)
+    def watched(module: ModuleType, name: str, label: Callable[..., str]) -> None:
+        original = getattr(module, name)
 
         def call(*arguments: Any) -> Any:
             calls.append(label(*arguments))
             return original(*arguments)
 
-        monkeypatch.setattr(planning, name, call)
+        monkeypatch.setattr(module, name, call)
 
-    watched("planned_sites", lambda *_: "tables")
-    watched("sha256_file", lambda path: Path(path).name)
-    watched("sha256_files", lambda images, _: " ".join(images))
+    watched(screens, "planned_sites", lambda *_: "tables")
+    watched(planning, "sha256_file", lambda path: Path(path).name)
+    watched(planning, "sha256_files", lambda images, _: " ".join(images))
     return calls
 
 
@@ -243,7 +244,7 @@ def test_an_image_replaced_before_the_plate_is_packed_changes_nothing(root: Path
     (root / REPLACED).write_bytes(b"other")
     reads.clear()
     assert other_digests(before, plan(root)) == SAME
-    assert reads == ["tables"]
+    assert reads == ["metadata.csv", "tables"]
 
 
 def test_an_image_that_cannot_be_read_counts_as_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +276,7 @@ def test_a_file_that_no_row_names_changes_no_plate(root: Path, reads: list[str])
     (root / "images/HUVEC-01/Plate1/notes.txt").write_text("seen by eye: fine")
     reads.clear()
     assert plan(root, packed=packed).plates == before.plates
-    assert reads == ["tables"]  # which images are the plate's; none is read
+    assert reads == ["metadata.csv", "tables"]  # which images are the plate's; none is read
 
 
 def test_touched_images_are_read_again_once_and_change_nothing(root: Path, reads: list[str]) -> None:
@@ -286,7 +287,7 @@ def test_touched_images_are_read_again_once_and_change_nothing(root: Path, reads
     reads.clear()
     after = plan(root, packed=packed)
     assert other_digests(before, after) == SAME
-    assert sorted(" ".join(reads).split()) == sorted([*touched, "tables"])
+    assert sorted(" ".join(reads).split()) == sorted(["metadata.csv", "tables", *touched])
     reads.clear()
     assert plan(root, packed=packed) == after
     assert reads == []

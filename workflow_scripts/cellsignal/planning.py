@@ -6,20 +6,19 @@ the code that reads it nor the size or time of an image changed. Images whose si
 hashed again: only other bytes than those that were packed count as a change.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from cellsignal.config.screen import ScreenSettings
 from cellsignal.files import canonical_json, read_json, sha256_file, sha256_files, sha256_text, write_json
-from cellsignal.screens import metadata_files, planned_sites
-from cellsignal.sites import rows_digest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Files = dict[str, tuple[int, int]]  # name → size and modification time, ns
 NAMED = 3  # images that a message names
 
 
@@ -81,35 +80,12 @@ def summarize(
         return cached.summary
     if cached and cached.code != reader:
         cached = None
-    simulated = settings.kind == "simulated"
-    metadata, stamps = ({}, {}) if simulated else _hash_metadata(settings, root, cached)
-    if cached and cached.summary.metadata == metadata:
-        summary = cached.summary
-        if simulated or summary.folders == _folder_stamps(root, summary.folders):
-            if write and cached.stamps != stamps:
-                _write_cache(cache, _Cache(key, reader, stamps, summary))
-            return summary
-    sites = planned_sites(settings, root).sites
-    plates = {
-        str(plate): PlatePlan(str(rows["cell_type"].iloc[0]), len(rows), rows_digest(rows))
-        for plate, rows in sites.groupby("plate_id", sort=True)
-    }
-    folders: dict[str, str] = {}
-    if not simulated:
+    if (found := cached and _still_true(cached, root)) is None:
         known = earlier.summary.plates if earlier else {}
-        folders = _folder_stamps(root, {os.path.dirname(image) for image in sites["images"].explode()})
-        plates = _look_at_images(plates, sites, root, known, packed, say)
-    unknown = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
-    summary = Summary(
-        plates=plates,
-        cell_types=sorted(sites["cell_type"].unique().tolist()),
-        test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
-        metadata=metadata,
-        folders=folders,
-    )
-    if write:
-        _write_cache(cache, _Cache(key, reader, stamps, summary))
-    return summary
+        found = _Cache(key, reader, *_read_screen(settings, root, known, packed, say))
+    if write and found != earlier:
+        write_json(cache, asdict(found))
+    return found.summary
 
 
 @dataclass(frozen=True)
@@ -120,10 +96,6 @@ class _Cache:
     code: str  # SHA-256 of the digests of the code that read the screen
     stamps: dict[str, list[int]]  # metadata file → size and modification time, ns; [] if there is none
     summary: Summary
-
-
-def _write_cache(path: Path, content: _Cache) -> None:
-    write_json(path, asdict(content))
 
 
 def _read_cache(path: Path) -> _Cache | None:
@@ -138,47 +110,81 @@ def _read_cache(path: Path) -> _Cache | None:
         return None
 
 
-def _hash_metadata(
-    settings: ScreenSettings, root: Path, cached: _Cache | None
-) -> tuple[dict[str, str], dict[str, list[int]]]:
-    """SHA-256 of each metadata file, hashed again only if its size or modification time changed."""
-    known = cached.summary.metadata if cached else {}
-    known_stamps = cached.stamps if cached else {}
-    hashes, stamps = {}, {}
-    for path in metadata_files(settings, root):
-        name = path.relative_to(root).as_posix()
-        status = path.stat() if path.exists() else None
-        stamps[name] = [status.st_size, status.st_mtime_ns] if status else []
-        if status and name in known and known_stamps.get(name) == stamps[name]:
-            hashes[name] = known[name]
-        else:
-            hashes[name] = sha256_file(path) if status else ""
-    return hashes, stamps
+def _still_true(cached: _Cache, root: Path) -> _Cache | None:
+    """The cache, with the present times of the metadata; None if the metadata or an image changed."""
+    stamps = {name: _stamp(root / name) for name in cached.summary.metadata}
+    for name, sha256 in cached.summary.metadata.items():
+        if stamps[name] != cached.stamps[name] and (sha256_file(root / name) if stamps[name] else "") != sha256:
+            return None
+    for folder, digest in cached.summary.folders.items():
+        if _digest(sorted(_files(root / folder).items())) != digest:
+            return None
+    return replace(cached, stamps=stamps)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and modification time, ns; empty if there is no such file."""
+    status = path.stat() if path.exists() else None
+    return [status.st_size, status.st_mtime_ns] if status else []
+
+
+def _read_screen(
+    settings: ScreenSettings,
+    root: Path,
+    known: Mapping[str, PlatePlan],
+    packed: Callable[[str], Packed | None],
+    say: Callable[[str], None],
+) -> tuple[dict[str, list[int]], Summary]:
+    """Stamps of the metadata, and the summary from the tables and images themselves."""
+    # Here because every job parses the workflow, with the summary at hand, and these import pandas and SciPy.
+    from cellsignal.screens import metadata_files, planned_sites
+    from cellsignal.sites import rows_digest
+
+    simulated = settings.kind == "simulated"
+    files = [] if simulated else metadata_files(settings, root)
+    stamps = {path.relative_to(root).as_posix(): _stamp(path) for path in files}
+    metadata = {name: sha256_file(root / name) if stamp else "" for name, stamp in stamps.items()}
+    sites = planned_sites(settings, root).sites
+    plates = {
+        str(plate): PlatePlan(str(rows["cell_type"].iloc[0]), len(rows), rows_digest(rows))
+        for plate, rows in sites.groupby("plate_id", sort=True)
+    }
+    folders: dict[str, Files] = {}
+    if not simulated:
+        folders = {image.rpartition("/")[0]: {} for image in sites["images"].explode()}
+        folders = {folder: _files(root / folder) for folder in folders}
+        plates = _look_at_images(plates, sites, root, folders, known, packed, say)
+    unknown = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
+    return stamps, Summary(
+        plates=plates,
+        cell_types=sorted(sites["cell_type"].unique().tolist()),
+        test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
+        metadata=metadata,
+        folders={folder: _digest(sorted(files.items())) for folder, files in sorted(folders.items())},
+    )
 
 
 def _look_at_images(
     plates: Mapping[str, PlatePlan],
-    sites: pd.DataFrame,
+    sites: "pd.DataFrame",
     root: Path,
+    folders: Mapping[str, Files],
     known: Mapping[str, PlatePlan],
     packed: Callable[[str], Packed | None],
     say: Callable[[str], None],
 ) -> dict[str, PlatePlan]:
     """The plates with what is missing and what was replaced. `known`: as they were when last looked at."""
-    folders: dict[str, dict[str, tuple[int, int]]] = {}
     images_of = {str(name): rows["images"].explode() for name, rows in sites.groupby("plate_id")}
     looked = {}
     for name, plate in plates.items():
         there, missing = [], []
         for image in images_of[name]:
             folder, _, file = image.rpartition("/")
-            if folder not in folders:
-                folders[folder] = _files(root / folder)
             if file in folders[folder]:
                 there.append((image, *folders[folder][file]))
             else:
                 missing.append(image)
-        stamp = sha256_text(canonical_json(there))
+        stamp = _digest(there)
         before = known.get(name)
         if before and before.stamp == stamp:
             replaced = before.replaced
@@ -209,16 +215,13 @@ def _replaced(
     return {**packed.replaced, **differing}
 
 
-def _folder_stamps(root: Path, folders: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the names, sizes and times in each folder: changes when any of its files may have."""
-    return {
-        folder: hashlib.sha256(repr(sorted(_files(root / folder).items())).encode()).hexdigest()
-        for folder in sorted(folders)
-    }
+def _digest(stamps: Sequence[object]) -> str:
+    """SHA-256 of names, sizes and times. By `repr`, because JSON takes seconds for the 754,000 of RxRx1."""
+    return sha256_text(repr(stamps))
 
 
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Name → size and modification time, ns, of the files in a folder; none if there is no such folder."""
+def _files(folder: Path) -> Files:
+    """The files in a folder; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return {

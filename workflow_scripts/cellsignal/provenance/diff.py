@@ -179,9 +179,11 @@ def _jobs_of(side: _Side, other: _Side, letter: str) -> Iterator[Values]:
 
 
 def _rows(one: _Side, other: _Side) -> Values | None:
-    """Wells whose class differs; None for a result without rows."""
+    """Wells whose class differs; None for a result without rows, or whose table is kept elsewhere (a crate's)."""
     name = TABLES.get(one.path.name)
     if name is None:
+        return None
+    if name != one.path.name and not all((side.path.parent / name).is_file() for side in (one, other)):
         return None
     before, after = (_classes(side, name) for side in (one, other))
     both = before.index.intersection(after.index)
