@@ -10,6 +10,7 @@ AUDITED += [recipe("scores.json")]
 
 rule audit_verdict:
     input:
+        stage=stage(recipe, "audit", {}),
         receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
     output:
         verdict=report(recipe("audit.json"), caption="captions/audit.rst", category="5 Audit"),
@@ -48,6 +49,7 @@ rule audit:
 # `snakemake crate`: only what passed the audit is exported.
 rule crate:
     input:
+        stage=stage(recipe, "crate", {}),
         verdict=recipe("audit.json"),
         artefact=ancient(AUDITED[0]),
         receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],

@@ -1,5 +1,6 @@
 # Functions that the rule files share; no rules.
 
+import functools
 import os
 import re
 import sys
@@ -10,8 +11,9 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 from cellsignal.config.load import check_config
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json, write_json
-from cellsignal.planning import summarize
+from cellsignal.planning import Packed, summarize
 from cellsignal.provenance.code import code_digests
+from cellsignal.provenance.receipts import read_receipt
 from cellsignal.provenance.stages import write_stage
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -53,6 +55,20 @@ def receipt(path):
     return f"{path}.receipt.json"
 
 
+def packed(plate):
+    """What the store of a plate was made from, for planning; None if there is no receipt of it."""
+    try:
+        made = read_receipt(receipt(screen(f"plates/{plate}.h5")))
+    except BadInput:
+        return None
+    return Packed(made.raw, made.stage["settings"].get("replaced", {}))
+
+
+def say(sentence):
+    """Tell the user something, as Snakemake does."""
+    print(sentence, file=sys.stderr)
+
+
 # Settings that change no result and so are in no stage file; rules that need them have them as params.
 INDIFFERENT = {
     "screen": {"root"},
@@ -74,8 +90,14 @@ def stage(place, rule, values, unit=None):
     name = f"{rule}/{unit}" if unit else rule
     path = place(f"stages/{name}.json")
     if PLANNING:
-        write_stage(path, rule, values, code_digests(SCRIPTS / f"{rule}.py", SCRIPTS))
+        write_stage(path, rule, values, code(f"{rule}.py"))
     return path
+
+
+@functools.cache
+def code(script):
+    """Digests of a script, or of a module of the library, and of all that it imports."""
+    return code_digests(SCRIPTS / script, SCRIPTS)
 
 
 try:
@@ -85,8 +107,10 @@ try:
         CONFIG.screen,
         ROOT,
         cache=Path(screen("stages/summary.json")),
-        code=code_digests(SCRIPTS / "cellsignal/planning.py", SCRIPTS) if PLANNING else {},
+        code=code("cellsignal/planning.py") if PLANNING else {},
         write=PLANNING,
+        packed=packed,
+        say=say,
     )
 except BadInput as error:
     stop(error)

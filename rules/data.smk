@@ -41,7 +41,7 @@ rule index_sites:
             settings("screen", "pack")
             | {
                 "metadata": SUMMARY.metadata,
-                "listings": {name: plate.listing for name, plate in SUMMARY.plates.items()},
+                "missing": {name: plate.missing for name, plate in SUMMARY.plates.items() if plate.missing},
             },
         ),
         receipts=(
@@ -81,7 +81,8 @@ for name, plate in SUMMARY.plates.items():
             "channels": len(CONFIG.screen.channels),
             "allow_missing_sites": CONFIG.pack.allow_missing_sites,
             "rows": plate.rows,
-            "listing": plate.listing,
+            "missing": plate.missing,
+            "replaced": plate.replaced,
         },
         unit=name,
     )

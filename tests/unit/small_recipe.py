@@ -8,6 +8,7 @@ from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.job import Job
 from cellsignal.provenance.receipts import receipt_path
 from cellsignal.provenance.stages import write_stage
+from cellsignal.provenance.walk import find_receipt
 
 PLATES = ("A_1", "A_2", "B_1")
 STARTED = 1_700_000_000.0  # of the first job; each takes a second
@@ -40,7 +41,7 @@ class SmallRecipe:
         self._run()
 
     def _run(self) -> None:
-        self.job("index_sites", "s", {"sites.parquet": "sites"}, raw=["metadata.csv"])
+        self.job("index_sites", "s", {"sites.parquet": "sites", "answers.parquet": "truth"}, raw=["metadata.csv"])
         for plate in PLATES:
             made = {f"plates/{plate}.h5": f"store {plate}", f"plates/{plate}.problems.json": "[]\n"}
             raw = [f"images/{plate}/{number}.png" for number in (1, 2)]
@@ -64,7 +65,8 @@ class SmallRecipe:
                 made = {"rounds/0/pseudo_labels.parquet": "labels"}
                 self.job("pseudo_labels", "s/r", made, ["s/r/ensembles/round0.h5"], round="0")
         self.job("submission", "s/r", {"submission.csv": "id_code,sirna\nA,1\n"}, ["s/r/ensembles/round1.h5"])
-        self.job("score", "s/r", {"scores.json": "{}\n"}, ["s/r/submission.csv", "s/sites.parquet"])
+        made, read = {"scores.json": "{}\n", "wells.parquet": "wells"}, ["s/sites.parquet", "s/answers.parquet"]
+        self.job("score", "s/r", made, ["s/r/submission.csv", *read])
         self.job("score_ladder", "s/r", {"figures/score_ladder.svg": "<svg/>"}, ["s/r/scores.json"])
 
     def job(
@@ -91,7 +93,7 @@ class SmallRecipe:
             library=self.library,
             results=self.results,
             stage=stage,
-            inputs=[*dict.fromkeys(receipt_path(path) for path in paths), *paths],
+            inputs=[*dict.fromkeys(map(find_receipt, paths)), *paths],
             outputs=made,
             receipt=receipt_path(made[0]),
             wildcards=wildcards,

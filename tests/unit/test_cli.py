@@ -128,7 +128,7 @@ def test_a_row_is_told_as_text_and_as_json(project: Project, capsys: pytest.Capt
     story = json.loads(capsys.readouterr().out)
     assert "submitted as gene2; truth gene2, from the answers, by score (correct)" in text
     assert all(image["sha256"] in text for image in story["images"])  # a pipe is not squeezed into 80 columns
-    assert [step["step"] in text for step in story["steps"]] == [True] * 5
+    assert [step["step"] in text for step in story["steps"]] == [True] * 6
 
 
 def test_several_recipes_must_be_told_apart(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,16 @@ def test_stores_weights_and_images_stay_outside(crate: Path, entities: dict[str,
     assert all(entity["contentSize"] == "10" for entity in images)  # "A_1 1" and "A_1 2"
 
 
+def test_withheld_labels_are_named_by_hash_and_not_handed_on(
+    recipe: SmallRecipe, crate: Path, entities: dict[str, dict[str, Any]]
+) -> None:
+    for name in ("s/answers.parquet", "s/r/wells.parquet"):
+        (named,) = [entity for entity in of_type(entities, "File") if entity["name"] == name]
+        assert named["@id"].startswith("ni:") and named["sha256"] == sha256_file(recipe.results / name)
+        assert not (crate / "results" / name).exists()
+    assert (crate / "results/s/sites.parquet").exists()
+
+
 def test_the_settings_are_those_that_ran_whatever_is_planned_by_now(tmp_path: Path) -> None:
     recipe = SmallRecipe(tmp_path / "project")
     stage = recipe.results / "s/r/stages/train_model.json"
@@ -140,6 +150,7 @@ def test_an_audit_of_the_crate_misses_what_is_not_in_it_and_nothing_else(
     shutil.copytree(crate, unpacked)
     here = unpacked / "results/s/r/submission.csv"
     outside = {name for name in walk(here).maker if Path(name).suffix in (".h5", ".safetensors")}
+    outside.add("s/answers.parquet")
     verdict = audit(here, recipe.raw, unpacked / "workflow_scripts")
     assert {problem.split(":")[0] for problem in verdict.intact} == outside
     assert not [problem for problem in verdict.current if "plan.json" not in problem]  # a hand-made plan is not one

@@ -5,15 +5,16 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from small_screens import Row, public_rows, settings, write_csv
 
-from cellsignal import planning
+from cellsignal import planning, screens
 from cellsignal.config.screen import ScreenSettings
-from cellsignal.files import canonical_json, sha256_file, sha256_text, write_json
-from cellsignal.planning import Summary, summarize
+from cellsignal.files import sha256_file, write_json
+from cellsignal.planning import Packed, Summary, summarize
 from cellsignal.screens import read_screen
 
 EXPERIMENTS = {"HUVEC-01": "train", "RPE-01": "train", "HUVEC-02": "test"}
@@ -46,9 +47,16 @@ def images_of(rows: list[Row]) -> list[str]:
 
 
 def plan(root: Path, cache: Path | None = None, chosen: ScreenSettings = SETTINGS, **options: Any) -> Summary:
-    return summarize(
-        chosen, root, cache or root.parent / "summary.json", options.get("code", CODE), options.get("write", True)
-    )
+    code, write = options.pop("code", CODE), options.pop("write", True)
+    return summarize(chosen, root, cache or root.parent / "summary.json", code, write, **options)
+
+
+def pack(root: Path, plan: Summary | None = None) -> Callable[[str], Packed | None]:
+    """What receipts would say if every plate of a plan was packed now."""
+    images = images_of(public_rows(EXPERIMENTS))
+    raw = {image: sha256_file(root / image) for image in images if (root / image).exists()}
+    replaced = {name: plate.replaced for name, plate in plan.plates.items()} if plan else {}
+    return lambda plate: Packed(raw, replaced.get(plate, {}))
 
 
 def other_digests(before: Summary, after: Summary) -> dict[str, set[str]]:
@@ -56,30 +64,30 @@ def other_digests(before: Summary, after: Summary) -> dict[str, set[str]]:
     common = before.plates.keys() & after.plates.keys()
     return {
         key: {name for name in common if getattr(before.plates[name], key) != getattr(after.plates[name], key)}
-        for key in ("cell_type", "sites", "rows", "listing")
+        for key in ("cell_type", "sites", "rows", "missing", "replaced")
     }
 
 
-SAME: dict[str, set[str]] = {"cell_type": set(), "sites": set(), "rows": set(), "listing": set()}
+SAME: dict[str, set[str]] = {key: set() for key in ("cell_type", "sites", "rows", "missing", "replaced")}
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows by `tables` when the tables are parsed, by a file's name when it is hashed, by a folder when listed."""
+    """Grows by `tables` when the tables are parsed, by a metadata file's name or the images when they are hashed."""
     calls: list[str] = []
 
-    def watched(name: str, label: Callable[..., str]) -> None:
-        original = getattr(planning, name)
+    def watched(module: ModuleType, name: str, label: Callable[..., str]) -> None:
+        original = getattr(module, name)
 
         def call(*arguments: Any) -> Any:
             calls.append(label(*arguments))
             return original(*arguments)
 
-        monkeypatch.setattr(planning, name, call)
+        monkeypatch.setattr(module, name, call)
 
-    watched("planned_sites", lambda *_: "tables")
-    watched("sha256_file", lambda path: Path(path).name)
-    watched("_file_sizes", lambda folder: f"{folder.parent.name}/{folder.name}")
+    watched(screens, "planned_sites", lambda *_: "tables")
+    watched(planning, "sha256_file", lambda path: Path(path).name)
+    watched(planning, "sha256_files", lambda images, _: " ".join(images))
     return calls
 
 
@@ -90,20 +98,20 @@ def test_the_summary_is_what_the_tables_say(root: Path) -> None:
     for name, plate in summary.plates.items():
         rows = [row for row in sites.to_dict("records") if row["plate_id"] == name]
         assert (plate.cell_type, plate.sites) == (name.split("-")[0], len(rows))
-        listing = [[image, (root / image).stat().st_size] for row in rows for image in row["images"]]
-        assert plate.listing == sha256_text(canonical_json(listing))
+        assert (plate.missing, plate.replaced) == ("", {})
     assert summary.cell_types == ["HUVEC", "RPE"]
     assert summary.test_cell_types == ["HUVEC"]
     assert summary.metadata == {"metadata.csv": sha256_file(root / "metadata.csv")}
     assert sorted(summary.folders) == sorted({str(Path(image).parent) for image in images_of(public_rows(EXPERIMENTS))})
     assert len({plate.rows for plate in summary.plates.values()}) == len(PLATES)
+    assert len({plate.stamp for plate in summary.plates.values()}) == len(PLATES)
 
 
-def test_a_second_planning_reads_no_table_and_lists_no_folder(root: Path, reads: list[str]) -> None:
+def test_a_second_planning_reads_no_table_and_no_image(root: Path, reads: list[str]) -> None:
     first = plan(root)
-    assert reads.count("tables") == 1 and reads.count("metadata.csv") == 1 and len(reads) == 2 + len(PLATES)
+    assert sorted(reads) == ["metadata.csv", "tables"]
     reads.clear()
-    assert plan(root) == first
+    assert plan(root, packed=pack(root)) == first
     assert reads == []
 
 
@@ -184,59 +192,117 @@ def test_an_added_plate_is_added_and_no_other_changes(root: Path) -> None:
     assert other_digests(before, after) == SAME
 
 
-def test_an_image_replaced_by_one_of_another_size_changes_its_plate_only(root: Path) -> None:
+def overwrite(path: Path, content: bytes) -> None:
+    """Write into a file as `cp` does: its folder does not change, and here its size neither."""
+    assert path.stat().st_size == len(content)
+    path.write_bytes(content)
+
+
+def exchange(path: Path, content: bytes) -> None:
+    """Put another file in its place as `mv` and `rsync` do, older than any other."""
+    path.with_suffix(".new").write_bytes(content * 2)
+    os.utime(path.with_suffix(".new"), (1, 1))
+    path.with_suffix(".new").replace(path)
+
+
+REPLACED = "images/HUVEC-02/Plate1/B04_s1_w2.png"
+
+
+@pytest.mark.parametrize("change", [overwrite, exchange])
+def test_a_replaced_image_changes_its_plate_only_until_it_is_restored(
+    root: Path, change: Callable[[Path, bytes], None]
+) -> None:
+    before, packed, said = plan(root), pack(root), list[str]()
+    content = (root / REPLACED).read_bytes()
+    change(root / REPLACED, b"y" * len(content))
+    after = plan(root, packed=packed, say=said.append)
+    assert other_digests(before, after) == SAME | {"replaced": {"HUVEC-02_1"}}
+    assert after.plates["HUVEC-02_1"].replaced == {REPLACED: sha256_file(root / REPLACED)}
+    assert said[0].startswith("plate HUVEC-02_1: 24 images have another size or time")
+    assert said[1:] == [f"plate HUVEC-02_1: replaced since it was packed: {REPLACED}"]
+    (root / REPLACED).write_bytes(content)
+    assert other_digests(before, plan(root, packed=packed)) == SAME
+
+
+def test_a_plate_that_was_packed_again_stays_as_it_was_planned(root: Path) -> None:
+    plan(root)
+    packed, content = pack(root), (root / REPLACED).read_bytes()
+    (root / REPLACED).write_bytes(b"other")
+    replaced = plan(root, packed=packed)
+    again = pack(root, replaced)
+    assert plan(root, packed=again) == replaced
+    os.utime(root / REPLACED, (1, 1))
+    assert other_digests(replaced, plan(root, packed=again)) == SAME
+    (root / REPLACED).write_bytes(content)  # not what was packed last
+    restored = plan(root, packed=again)
+    assert other_digests(replaced, restored) == SAME | {"replaced": {"HUVEC-02_1"}}
+    assert plan(root, packed=pack(root, restored)) == restored
+
+
+def test_an_image_replaced_before_the_plate_is_packed_changes_nothing(root: Path, reads: list[str]) -> None:
     before = plan(root)
-    image = root / "images/HUVEC-02/Plate1/B04_s1_w2.png"
-    new = root / "new.png"
-    new.write_bytes(b"x" * 99)
-    new.replace(image)
-    assert other_digests(before, plan(root)) == SAME | {"listing": {"HUVEC-02_1"}}
+    (root / REPLACED).write_bytes(b"other")
+    reads.clear()
+    assert other_digests(before, plan(root)) == SAME
+    assert reads == ["metadata.csv", "tables"]
+
+
+def test_an_image_that_cannot_be_read_counts_as_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, packed = plan(root), pack(root)
+    os.utime(root / REPLACED, (1, 1))
+    monkeypatch.setattr(planning, "sha256_files", lambda images, root: {})
+    assert other_digests(before, plan(root, packed=packed)) == SAME | {"replaced": {"HUVEC-02_1"}}
 
 
 def test_a_lost_and_a_restored_image_change_their_plate_only(root: Path) -> None:
-    before = plan(root)
+    before, packed = plan(root), pack(root)
     image = root / "images/RPE-01/Plate2/B07_s2_w1.png"
     content = image.read_bytes()
     image.unlink()
-    without = plan(root)
-    assert other_digests(before, without) == SAME | {"listing": {"RPE-01_2"}}
+    without = plan(root, packed=packed)
+    assert other_digests(before, without) == SAME | {"missing": {"RPE-01_2"}}
     image.write_bytes(content)
-    assert plan(root).plates == before.plates
+    assert other_digests(before, plan(root, packed=packed)) == SAME
 
 
 def test_a_lost_folder_changes_its_plate_only(root: Path) -> None:
-    before = plan(root)
+    before, packed = plan(root), pack(root)
     shutil.rmtree(root / "images/RPE-01/Plate2")
-    assert other_digests(before, plan(root)) == SAME | {"listing": {"RPE-01_2"}}
+    assert other_digests(before, plan(root, packed=packed)) == SAME | {"missing": {"RPE-01_2"}}
 
 
 def test_a_file_that_no_row_names_changes_no_plate(root: Path, reads: list[str]) -> None:
-    before = plan(root)
+    before, packed = plan(root), pack(root)
     (root / "images/HUVEC-01/Plate1/notes.txt").write_text("seen by eye: fine")
     reads.clear()
-    assert plan(root).plates == before.plates
-    assert ["images", "HUVEC-01/Plate1"][1] in reads  # looked at again, because the folder changed
+    assert plan(root, packed=packed).plates == before.plates
+    assert reads == ["metadata.csv", "tables"]  # which images are the plate's; none is read
 
 
-def test_touched_images_are_not_even_listed_again(root: Path, reads: list[str]) -> None:
-    before = plan(root)
-    for image in (root / "images").rglob("*.png"):
-        os.utime(image, (1, 1))
+def test_touched_images_are_read_again_once_and_change_nothing(root: Path, reads: list[str]) -> None:
+    before, packed = plan(root), pack(root)
+    touched = images_of(public_rows({"RPE-01": "train"}))
+    for image in touched:
+        os.utime(root / image, (1, 1))
     reads.clear()
-    assert plan(root) == before
+    after = plan(root, packed=packed)
+    assert other_digests(before, after) == SAME
+    assert sorted(" ".join(reads).split()) == sorted(["metadata.csv", "tables", *touched])
+    reads.clear()
+    assert plan(root, packed=packed) == after
     assert reads == []
 
 
 def test_data_that_moved_has_the_same_plates(root: Path, reads: list[str]) -> None:
-    cache = root.parent / "summary.json"
+    cache, packed = root.parent / "summary.json", pack(root)
     before = plan(root, cache)
     moved = root.rename(root.parent / "elsewhere")
     reads.clear()
-    assert plan(moved, cache, SETTINGS.model_copy(update={"root": str(moved)})) == before
+    assert plan(moved, cache, SETTINGS.model_copy(update={"root": str(moved)}), packed=packed) == before
     assert reads == []  # where the data lies is no part of it
     copied = root.parent / "copy"
-    shutil.copytree(moved, copied)  # other times everywhere
-    assert plan(copied, cache).plates == before.plates
+    shutil.copytree(moved, copied, copy_function=shutil.copyfile)  # other times everywhere
+    assert other_digests(before, plan(copied, cache, packed=packed)) == SAME
 
 
 def test_other_settings_or_code_read_the_screen_again(root: Path, reads: list[str]) -> None:
@@ -251,7 +317,7 @@ def test_other_settings_or_code_read_the_screen_again(root: Path, reads: list[st
         assert "tables" in reads, options
         assert list(second.plates) == list(first.plates)
     one_channel = plan(root, chosen=settings("rxrx1", channels=["nuclei"]))
-    assert other_digests(first, one_channel) == SAME | {"rows": set(PLATES), "listing": set(PLATES)}
+    assert other_digests(first, one_channel) == SAME | {"rows": set(PLATES)}
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,21 @@
 """The story of a row agrees with the artefacts, each number computed here in another way."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from rich.table import Table
 from small_project import CELL_TYPE, RECIPE, SCREEN, Project
 
 from cellsignal.errors import BadInput
-from cellsignal.files import read_json, sha256_file
+from cellsignal.files import read_json, sha256_file, write_json
+from cellsignal.provenance.finished import find_results
 from cellsignal.provenance.receipts import receipt_path
-from cellsignal.provenance.row import find_results, trace_row
+from cellsignal.provenance.row import trace_row
 from cellsignal.provenance.row_text import row_text
 from cellsignal.sites import read_table
 
@@ -31,6 +34,15 @@ def project(finished: Project, tmp_path: Path) -> Project:
 
 def folder(project: Project) -> Path:
     return project.results / RECIPE
+
+
+def shown(story: dict[str, Any]) -> str:
+    """The story as it is printed."""
+    console = Console(width=200)
+    with console.capture() as printed:
+        for line in row_text(story):
+            console.print(line)
+    return printed.get()
 
 
 def softmax_of(project: Project, model: str, fold: int, number: int, site: str) -> np.ndarray:
@@ -63,16 +75,18 @@ def test_the_steps_follow_the_ladder_from_votes_to_submission(finished: Project)
     calibrated = raw[1] ** (1 / temperature) / (raw[1] ** (1 / temperature)).sum()
     in_group = calibrated[[3, 4, 5]] / calibrated[[3, 4, 5]].sum()  # plate C_2 holds classes 3, 4 and 5
     assert [step["step"] for step in steps] == [
-        "ensemble, round 0", "ensemble, round 1", f"temperature {temperature:g}", "plate groups, rotation 0",
-        "balancing: assignment",
+        "reference plain", "ensemble, round 0", "ensemble, round 1", f"temperature {temperature:g}",
+        "plate groups, rotation 0", "balancing: assignment",
     ]  # fmt: skip
-    for step, expected in zip(steps, [raw[0], raw[1], calibrated], strict=False):
+    reference = np.mean([softmax_of(finished, "plain", f, 0, f"{WELL}_1") for f in (0, 1)], axis=0)
+    for step, expected in zip(steps, [reference, raw[0], raw[1], calibrated], strict=False):
         assert step["sirna"] == expected[:6].argmax()
         assert step["probability"] == pytest.approx(expected[:6].max(), rel=1e-4)
-    assert steps[3]["probability"] == pytest.approx(in_group.max(), rel=1e-4)
+        assert step["probability_of_final"] == pytest.approx(expected[5], rel=1e-4)
+    assert steps[4]["probability"] == steps[4]["probability_of_final"] == pytest.approx(in_group.max(), rel=1e-4)
     assigned = read_table(folder(finished) / "assignment.parquet").set_index("well_id").loc[WELL]
-    assert (steps[4]["sirna"], steps[4]["class"]) == (assigned["sirna"], "gene5")
-    assert steps[4]["probability"] == pytest.approx(assigned["probability"])
+    assert (steps[5]["sirna"], steps[4]["class"]) == (assigned["sirna"], "gene5")
+    assert steps[5]["probability"] == pytest.approx(assigned["probability"])
 
 
 def test_what_was_submitted_and_what_is_true(finished: Project) -> None:
@@ -116,8 +130,9 @@ def test_the_pseudo_label_it_got_and_the_company_it_kept(finished: Project) -> N
     labels = read_table(folder(finished) / "rounds/0/pseudo_labels.parquet").set_index("well_id")
     assert given["own"]["sirna"] == labels.loc[WELL, "sirna"] and given["own"]["weight"] == 0.5
     assert given["own"]["probability"] == pytest.approx(labels.loc[WELL, "probability"])
-    assert (given["round"], given["trainings"], given["wells"], given["itself"]) == (0, 2, 6, True)
-    assert given["wells_of_class"] == (labels["sirna"] == 5).sum()
+    assert (given["round"], given["trainings"], given["itself"]) == (0, 2, True)
+    assert given["wells"] == sorted(labels.index) and len(labels) == 6
+    assert given["wells_of_class"] == list(labels.index[labels["sirna"] == 5])
     assert given["sha256"] == sha256_file(finished.results / given["path"])
 
 
@@ -126,7 +141,16 @@ def test_the_images_are_named_with_the_hashes_that_were_packed(finished: Project
     assert [image["image"] for image in images] == ["C/Plate2/B03_s1_w1.png", "C/Plate2/B03_s1_w2.png"]
     for image in images:
         assert image["site_id"] == f"{WELL}_1"
-        assert image["sha256"] == sha256_file(finished.raw / image["image"])
+        assert image["sha256"] == sha256_file(finished.raw / image["image"]) and image["left_out_for"] is None
+    assert "site left out, for the image" not in shown(trace_row(WELL, folder(finished)))
+
+
+def test_a_site_that_was_left_out_says_for_what(project: Project) -> None:
+    problem = {"site_id": f"{WELL}_1", "image": "C/Plate2/B03_s1_w2.png", "problem": "is empty (0 bytes)"}
+    write_json(project.results / SCREEN / "plates/C_2.problems.json", [problem])
+    story = trace_row(WELL, folder(project))
+    assert [image["left_out_for"] for image in story["images"]] == ["another image of its site", "is empty (0 bytes)"]
+    assert "site left out, for the image" in shown(story) and "is empty (0 bytes)" in shown(story)
 
 
 def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Project) -> None:
@@ -136,14 +160,16 @@ def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Projec
     }  # fmt: skip
     assert story["role"] == "out_of_fold" and story["submission"] is None
     assert story["truth"] == {"class": "gene5", "sirna": 5, "from": "its label"}
-    assert [step["step"].split()[0] for step in story["steps"]] == ["ensemble,", "ensemble,", "temperature"]
+    assert [step["step"].split()[0] for step in story["steps"]] == [
+        "reference", "ensemble,", "ensemble,", "temperature",
+    ]  # fmt: skip
     assert story["pseudo_labels"][0]["own"] is None and not story["pseudo_labels"][0]["itself"]
 
 
 def test_a_control_well_may_be_a_control(finished: Project) -> None:
     story = trace_row("A_1_B05", folder(finished))
     expected = softmax_of(finished, "deep", 0, 1, "A_1_B05_1")
-    assert story["role"] == "control" and story["steps"][1]["sirna"] == expected.argmax()
+    assert story["role"] == "control" and story["steps"][2]["sirna"] == expected.argmax()
 
 
 def test_a_well_that_no_model_predicted_says_so(finished: Project) -> None:
@@ -164,7 +190,7 @@ def test_the_text_has_every_table(finished: Project) -> None:
     lines = list(row_text(trace_row(WELL, folder(finished))))
     assert sum(isinstance(line, Table) for line in lines) == 4
     text = "\n".join(line for line in lines if isinstance(line, str))
-    assert "6 wells of its cell type, 1 of them with its final class, trained 2 fine-tunes of round 1" in text
+    assert f"6 wells of its cell type, 1 of them with its final class ({WELL}), trained 2 fine-tunes of round 1" in text
     assert "rotation 0 of C leads by" in text
 
 

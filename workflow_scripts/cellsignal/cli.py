@@ -146,7 +146,8 @@ def _cpus() -> int:
 
 
 def _row(options: argparse.Namespace) -> int:
-    from cellsignal.provenance.row import find_results, trace_row
+    from cellsignal.provenance.finished import find_results
+    from cellsignal.provenance.row import trace_row
     from cellsignal.provenance.row_text import row_text
 
     story = trace_row(options.well, options.results or find_results())

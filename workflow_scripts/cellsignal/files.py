@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,16 @@ def sha256_file(path: str | Path) -> str:
         while chunk := handle.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def sha256_files(names: Iterable[str], root: str | Path, threads: int = 8) -> dict[str, str]:
+    """SHA-256 of each file below `root` that can be read, by name; several are read at once."""
+
+    def digest(name: str) -> tuple[str, str]:
+        try:
+            return name, sha256_file(Path(root) / name)
+        except OSError:
+            return name, ""
+
+    with ThreadPoolExecutor(threads) as pool:  # hashing and reading release the interpreter lock
+        return {name: sha256 for name, sha256 in pool.map(digest, names) if sha256}

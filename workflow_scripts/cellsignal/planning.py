@@ -2,29 +2,36 @@
 
 Planning reads the metadata once and keeps a summary beside the results, so that parsing the workflow
 stays fast at RxRx1's size. The summary is used again while neither the settings, the metadata's bytes,
-the code that reads it nor a folder of images changed.
+the code that reads it nor the size or time of an image changed. Images whose size or time changed are
+hashed again: only other bytes than those that were packed count as a change.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-
-import pandas as pd
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from cellsignal.config.screen import ScreenSettings
-from cellsignal.files import canonical_json, read_json, sha256_file, sha256_text, write_json
-from cellsignal.screens import metadata_files, planned_sites
-from cellsignal.sites import rows_digest
+from cellsignal.files import canonical_json, read_json, sha256_file, sha256_files, sha256_text, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Files = dict[str, tuple[int, int]]  # name → size and modification time, ns
+NAMED = 3  # images that a message names
 
 
 @dataclass(frozen=True)
 class PlatePlan:
-    """One plate: its cell type, its number of sites, and digests of its rows and of its images' listing."""
+    """One plate: its cell type, its number of sites, and digests of its rows and of its images."""
 
     cell_type: str
     sites: int
     rows: str  # SHA-256 of the plate's rows of the site table
-    listing: str  # SHA-256 of the names and sizes of its images
+    missing: str = ""  # SHA-256 of the names of its images that are not there; empty if all are
+    stamp: str = ""  # SHA-256 of the names, sizes and times of its images as they were when last looked at
+    replaced: dict[str, str] = field(default_factory=dict)  # image → SHA-256, if not what was packed first
 
 
 @dataclass(frozen=True)
@@ -35,57 +42,50 @@ class Summary:
     cell_types: list[str]
     test_cell_types: list[str]  # those with test treatment wells, whose labels are to be predicted
     metadata: dict[str, str]  # metadata file, relative to the root → SHA-256
-    folders: dict[str, int] = field(default_factory=dict)  # folder of images → its modification time, ns
+    folders: dict[str, str] = field(default_factory=dict)  # folder of images → SHA-256 of its names, sizes and times
 
 
-def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[str, str], write: bool) -> Summary:
+class Packed(NamedTuple):
+    """The packing that made a plate's store, as its receipt says."""
+
+    raw: Mapping[str, str]  # image → SHA-256 of what was read
+    replaced: Mapping[str, str]  # images that had been replaced before it
+
+
+def summarize(
+    settings: ScreenSettings,
+    root: Path,
+    cache: Path,
+    code: Mapping[str, str],
+    write: bool,
+    packed: Callable[[str], Packed | None] = lambda plate: None,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Summary:
     """The summary of a screen, from `cache` where that is still true.
 
-    `code` are digests of the modules that read the screen. Without any, as in a job, the summary is the one
-    that was planned, whatever changed since. With `write` false the cache is only read.
+    Args:
+        root: the folder that metadata and images are relative to.
+        code: digests of the modules that read the screen. Without any, as in a job, the summary is the one
+            that was planned, whatever changed since.
+        write: whether to write the cache.
+        packed: what a plate's store was made from; None: it is not packed yet.
+        say: called with a sentence when images are read again, and when some were replaced.
     """
     # The root is where the data happens to lie: moving it changes nothing.
     key = sha256_text(canonical_json(settings.model_dump(mode="json", exclude={"root"})))
     reader = sha256_text(canonical_json(dict(code)))
-    cached = _read_cache(cache, key)
+    earlier = _read_cache(cache)
+    cached = earlier if earlier and earlier.key == key else None
     if cached and not code:
         return cached.summary
     if cached and cached.code != reader:
         cached = None
-    simulated = settings.kind == "simulated"
-    metadata, stamps = ({}, {}) if simulated else _hash_metadata(settings, root, cached)
-    if cached and cached.summary.metadata == metadata:
-        summary = cached.summary
-        if simulated or summary.folders == _modified(root, summary.folders):
-            if write and cached.stamps != stamps:
-                _write_cache(cache, _Cache(key, reader, stamps, summary))
-            return summary
-    screen = planned_sites(settings, root)
-    folders: dict[str, int] = {}
-    listings: dict[str, str] = {}
-    if not simulated:
-        listings, folders = _list_images(screen.sites, root)
-    sites = screen.sites
-    plates = {
-        str(plate): PlatePlan(
-            cell_type=str(rows["cell_type"].iloc[0]),
-            sites=len(rows),
-            rows=rows_digest(rows),
-            listing=listings.get(str(plate), ""),
-        )
-        for plate, rows in sites.groupby("plate_id", sort=True)
-    }
-    unknown = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
-    summary = Summary(
-        plates=plates,
-        cell_types=sorted(sites["cell_type"].unique().tolist()),
-        test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
-        metadata=metadata,
-        folders=folders,
-    )
-    if write:
-        _write_cache(cache, _Cache(key, reader, stamps, summary))
-    return summary
+    if (found := cached and _still_true(cached, root)) is None:
+        known = earlier.summary.plates if earlier else {}
+        found = _Cache(key, reader, *_read_screen(settings, root, known, packed, say))
+    if write and found != earlier:
+        write_json(cache, asdict(found))
+    return found.summary
 
 
 @dataclass(frozen=True)
@@ -98,66 +98,137 @@ class _Cache:
     summary: Summary
 
 
-def _write_cache(path: Path, content: _Cache) -> None:
-    write_json(path, asdict(content))
-
-
-def _read_cache(path: Path, key: str) -> _Cache | None:
-    """The cache of these settings; None where there is none, or where the file is something else."""
+def _read_cache(path: Path) -> _Cache | None:
+    """The cache; None where there is none, or where the file is something else."""
     try:
         content = read_json(path)
-        if content["key"] != key:
-            return None
         stored = content["summary"]
         plates = {name: PlatePlan(**plate) for name, plate in stored["plates"].items()}
-        return _Cache(key, content["code"], dict(content["stamps"]), Summary(**{**stored, "plates": plates}))
+        summary = Summary(**{**stored, "plates": plates})
+        return _Cache(content["key"], content["code"], dict(content["stamps"]), summary)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _hash_metadata(
-    settings: ScreenSettings, root: Path, cached: _Cache | None
-) -> tuple[dict[str, str], dict[str, list[int]]]:
-    """SHA-256 of each metadata file, hashed again only if its size or modification time changed."""
-    known = cached.summary.metadata if cached else {}
-    known_stamps = cached.stamps if cached else {}
-    hashes, stamps = {}, {}
-    for path in metadata_files(settings, root):
-        name = path.relative_to(root).as_posix()
-        status = path.stat() if path.exists() else None
-        stamps[name] = [status.st_size, status.st_mtime_ns] if status else []
-        if status and name in known and known_stamps.get(name) == stamps[name]:
-            hashes[name] = known[name]
+def _still_true(cached: _Cache, root: Path) -> _Cache | None:
+    """The cache, with the present times of the metadata; None if the metadata or an image changed."""
+    stamps = {name: _stamp(root / name) for name in cached.summary.metadata}
+    for name, sha256 in cached.summary.metadata.items():
+        if stamps[name] != cached.stamps[name] and (sha256_file(root / name) if stamps[name] else "") != sha256:
+            return None
+    for folder, digest in cached.summary.folders.items():
+        if _digest(sorted(_files(root / folder).items())) != digest:
+            return None
+    return replace(cached, stamps=stamps)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and modification time, ns; empty if there is no such file."""
+    status = path.stat() if path.exists() else None
+    return [status.st_size, status.st_mtime_ns] if status else []
+
+
+def _read_screen(
+    settings: ScreenSettings,
+    root: Path,
+    known: Mapping[str, PlatePlan],
+    packed: Callable[[str], Packed | None],
+    say: Callable[[str], None],
+) -> tuple[dict[str, list[int]], Summary]:
+    """Stamps of the metadata, and the summary from the tables and images themselves."""
+    # Here because every job parses the workflow, with the summary at hand, and these import pandas and SciPy.
+    from cellsignal.screens import metadata_files, planned_sites
+    from cellsignal.sites import rows_digest
+
+    simulated = settings.kind == "simulated"
+    files = [] if simulated else metadata_files(settings, root)
+    stamps = {path.relative_to(root).as_posix(): _stamp(path) for path in files}
+    metadata = {name: sha256_file(root / name) if stamp else "" for name, stamp in stamps.items()}
+    sites = planned_sites(settings, root).sites
+    plates = {
+        str(plate): PlatePlan(str(rows["cell_type"].iloc[0]), len(rows), rows_digest(rows))
+        for plate, rows in sites.groupby("plate_id", sort=True)
+    }
+    folders: dict[str, Files] = {}
+    if not simulated:
+        folders = {image.rpartition("/")[0]: {} for image in sites["images"].explode()}
+        folders = {folder: _files(root / folder) for folder in folders}
+        plates = _look_at_images(plates, sites, root, folders, known, packed, say)
+    unknown = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
+    return stamps, Summary(
+        plates=plates,
+        cell_types=sorted(sites["cell_type"].unique().tolist()),
+        test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
+        metadata=metadata,
+        folders={folder: _digest(sorted(files.items())) for folder, files in sorted(folders.items())},
+    )
+
+
+def _look_at_images(
+    plates: Mapping[str, PlatePlan],
+    sites: "pd.DataFrame",
+    root: Path,
+    folders: Mapping[str, Files],
+    known: Mapping[str, PlatePlan],
+    packed: Callable[[str], Packed | None],
+    say: Callable[[str], None],
+) -> dict[str, PlatePlan]:
+    """The plates with what is missing and what was replaced. `known`: as they were when last looked at."""
+    images_of = {str(name): rows["images"].explode() for name, rows in sites.groupby("plate_id")}
+    looked = {}
+    for name, plate in plates.items():
+        there, missing = [], []
+        for image in images_of[name]:
+            folder, _, file = image.rpartition("/")
+            if file in folders[folder]:
+                there.append((image, *folders[folder][file]))
+            else:
+                missing.append(image)
+        stamp = _digest(there)
+        before = known.get(name)
+        if before and before.stamp == stamp:
+            replaced = before.replaced
         else:
-            hashes[name] = sha256_file(path) if status else ""
-    return hashes, stamps
+            replaced = _replaced(name, [image for image, *_ in there], root, packed(name), say)
+        listed = sha256_text(canonical_json(missing)) if missing else ""
+        looked[name] = PlatePlan(plate.cell_type, plate.sites, plate.rows, listed, stamp, replaced)
+    return looked
 
 
-def _modified(root: Path, folders: Mapping[str, int]) -> dict[str, int]:
-    return {folder: _mtime(root / folder) for folder in folders}
+def _replaced(
+    name: str, images: Sequence[str], root: Path, packed: Packed | None, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Images by SHA-256 that are not those that the plate was packed from first.
+
+    The result is what the plate's stage file is to hold. It stays as it is when the plate is packed again:
+    what the last packing knew to be replaced is part of its receipt.
+    """
+    if packed is None:
+        return {}  # whatever is there now will be packed
+    read = [image for image in images if image in packed.raw]
+    say(f"plate {name}: {len(read):,} images have another size or time than when they were last seen; reading them")
+    found = sha256_files(read, root)
+    differing = {image: found.get(image, "") for image in read if found.get(image) != packed.raw[image]}
+    if differing:
+        more = f" and {len(differing) - NAMED:,} more" if len(differing) > NAMED else ""
+        say(f"plate {name}: replaced since it was packed: {', '.join(sorted(differing)[:NAMED])}{more}")
+    return {**packed.replaced, **differing}
 
 
-def _mtime(folder: Path) -> int:
-    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+def _digest(stamps: Sequence[object]) -> str:
+    """SHA-256 of names, sizes and times. By `repr`, because JSON takes seconds for the 754,000 of RxRx1."""
+    return sha256_text(repr(stamps))
 
 
-def _list_images(sites: pd.DataFrame, root: Path) -> tuple[dict[str, str], dict[str, int]]:
-    """Per plate, a digest of its images' names and sizes; and the folders' modification times."""
-    sizes: dict[str, dict[str, int]] = {}
-    listings = {}
-    for plate, rows in sites.groupby("plate_id", sort=True):
-        found = []
-        for image in rows["images"].explode():
-            path = PurePosixPath(image)
-            folder = path.parent.as_posix()
-            if folder not in sizes:
-                sizes[folder] = _file_sizes(root / folder)
-            found.append([image, sizes[folder].get(path.name, -1)])
-        listings[str(plate)] = sha256_text(canonical_json(found))
-    return listings, {folder: _mtime(root / folder) for folder in sorted(sizes)}
-
-
-def _file_sizes(folder: Path) -> dict[str, int]:
-    if not folder.is_dir():
+def _files(folder: Path) -> Files:
+    """The files in a folder; none if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                entry.name: (status.st_size, status.st_mtime_ns)
+                for entry in entries
+                if entry.is_file()
+                for status in (entry.stat(),)
+            }
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}

@@ -7,32 +7,32 @@ of configuration fields, so that editing prose reruns nothing.
 import ast
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 from cellsignal.files import sha256_text
 
 PACKAGE = "cellsignal"
-UNTRACKED = f"{PACKAGE}.provenance"
-"""Not digested: it records what happened and cannot change a result. Its formats carry versions."""
 
 
 def code_digests(script: str | Path, library: str | Path) -> dict[str, str]:
     """Digests of a script and of every library module that it imports, transitively.
 
     `library` is the folder that holds the package. Returns {module or script name: SHA-256}; raises
-    `SyntaxError` if a file cannot be parsed. Imports are found statically, wherever they stand.
+    `SyntaxError` if a file cannot be parsed. Imports are found statically, wherever they stand. `running`,
+    through which every script writes its receipt, is outside the package: it records what happened and
+    cannot change a result.
     """
     script, library = Path(script), Path(library)
-    digests = {script.name: _digest(_version(script))}
-    waiting = _imports(script, library)
+    source = _source(_version(script))
+    digests = {script.name: source.digest}
+    waiting = _modules(source)
     while waiting:
         module = waiting.pop()
-        if module in digests or module == UNTRACKED or module.startswith(UNTRACKED + "."):
-            continue
-        path = _module_file(module, library)
-        if path is None:
-            continue
-        digests[module] = _digest(_version(path))
-        waiting |= _imports(path, library)
+        path = None if module in digests else _module_file(module, library)
+        if path is not None:
+            source = _source(_version(path))
+            digests[module] = source.digest
+            waiting |= _modules(source)
     return dict(sorted(digests.items()))
 
 
@@ -42,7 +42,7 @@ def third_party(script: str | Path, library: str | Path) -> list[str]:
     files = [script] + [
         path for module in code_digests(script, library) if (path := _module_file(module, library)) is not None
     ]
-    return sorted({name.split(".")[0] for path in files for name in _imported_names(_version(path))} - {PACKAGE})
+    return sorted({name.split(".")[0] for path in files for name in _source(_version(path)).imports} - {PACKAGE})
 
 
 def _module_file(module: str, library: Path) -> Path | None:
@@ -54,41 +54,33 @@ def _module_file(module: str, library: Path) -> Path | None:
 
 
 def _version(path: Path) -> tuple[Path, int, int]:
-    """A file as it is now: the key of the caches below."""
+    """A file as it is now: the key of the cache below."""
     status = path.stat()
     return path, status.st_mtime_ns, status.st_size
 
 
-@functools.cache
-def _digest(version: tuple[Path, int, int]) -> str:
-    return sha256_text(ast.unparse(_WithoutProse().visit(_parse(version[0]))))
-
-
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+class _Source(NamedTuple):
+    digest: str
+    imports: frozenset[str]  # every dotted name in the file's imports, `from a import b` as `a` and `a.b`
 
 
 @functools.cache
-def _imported_names(version: tuple[Path, int, int]) -> frozenset[str]:
-    """Every dotted name in the file's imports, `from a import b` as `a` and `a.b`."""
+def _source(version: tuple[Path, int, int]) -> _Source:
+    """A file, parsed once."""
+    tree = ast.parse(version[0].read_text(encoding="utf-8"), filename=str(version[0]))
     names: set[str] = set()
-    for node in ast.walk(_parse(version[0])):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(names)
+    return _Source(sha256_text(ast.unparse(_WithoutProse().visit(tree))), frozenset(names))
 
 
-def _imports(path: Path, library: Path) -> set[str]:
-    """Library modules that a file imports, with the packages around them."""
-    found: set[str] = set()
-    for name in _imported_names(_version(path)):
-        parts = name.split(".")
-        if parts[0] == PACKAGE:
-            prefixes = (".".join(parts[: n + 1]) for n in range(len(parts)))
-            found |= {prefix for prefix in prefixes if _module_file(prefix, library)}
-    return found
+def _modules(source: _Source) -> set[str]:
+    """Names of the library that a file imports, with the packages around them; not all are modules."""
+    names = [name.split(".") for name in source.imports if name.split(".")[0] == PACKAGE]
+    return {".".join(parts[: n + 1]) for parts in names for n in range(len(parts))}
 
 
 class _WithoutProse(ast.NodeTransformer):

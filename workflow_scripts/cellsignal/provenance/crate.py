@@ -2,7 +2,8 @@
 
 The crate is laid out like the project: code at the top, `results/` below, so that the audit walks the
 receipts of an unpacked crate as it walks those of the project. Images, stores, weights and other large
-artefacts are named by SHA-256 and size, not copied. The same results give the same crate, byte for byte.
+artefacts, and tables that tell withheld labels, are named by SHA-256 and size, not copied. The same results
+give the same crate, byte for byte.
 """
 
 import shutil
@@ -23,6 +24,9 @@ LIBRARY = Path(__file__).resolve().parents[2]
 LARGE = 1_000_000  # bytes; larger artefacts are referenced
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 REFERENCED = {".h5", ".safetensors", *IMAGES}  # however small they are; figures are not among them
+WITHHELD = ("answers.parquet", "wells.parquet")
+"""Tables that tell the labels of test wells. A crate is handed on, so that it names them by hash only; so it does
+with a simulated screen's raw tables."""
 CODE = ("Snakefile", "config.yaml", "LICENSE", "envs/requirements.txt", "rules/*.smk", "rules/captions/*.rst")
 
 
@@ -132,7 +136,7 @@ def _add_results(material: Material, results: Path) -> None:
         material.files[f"results/{receipt.stage['path']}"] = text
         for name, made in receipt.outputs.items():
             path, kept = results / name, _is_figure(name, receipt)
-            if not kept and (made.bytes > LARGE or path.suffix.lower() in REFERENCED):
+            if not kept and (made.bytes > LARGE or path.suffix.lower() in REFERENCED or _tells_answers(name, receipt)):
                 material.referenced[name] = made
                 if path.suffix.lower() in IMAGES:
                     material.images.setdefault(receipt.path, set()).add(name)
@@ -147,6 +151,10 @@ def _add_results(material: Material, results: Path) -> None:
 
 def _is_figure(name: str, receipt: Receipt) -> bool:
     return PurePosixPath(name).parent.name == "figures" and PurePosixPath(receipt.path).parent.name == "figures"
+
+
+def _tells_answers(name: str, receipt: Receipt) -> bool:
+    return PurePosixPath(name).name in WITHHELD or receipt.rule == "simulate_plate"
 
 
 def _stage_text(receipt: Receipt) -> str:

@@ -189,8 +189,8 @@ file and every job for machines; this page is for people.
 | `Snakefile`, `rules/`, `{material.library}/` | the code |
 | `envs/requirements.txt` | the pinned environment; the receipts name the versions that ran |
 
-Images, image stores, model weights and other files above a megabyte are not here: {len(material.referenced):,}
-files are named by SHA-256 and size in their receipts.
+Images, image stores, model weights and other files above a megabyte are not here, nor are tables that tell the
+labels of test wells: {len(material.referenced):,} files are named by SHA-256 and size in their receipts.
 
 The result's receipt names those of all jobs before it by SHA-256, down to the raw images: if it has the hash
 above, which `sha256sum {receipt}` prints, no receipt was exchanged. In this folder,

@@ -103,7 +103,7 @@ class _Graph:
         return next((line.split("==")[1].split()[0] for line in lines if line.startswith("snakemake==")), None)
 
     def _add_referenced(self) -> None:
-        """Artefacts that are too large to copy, by hash; images as one collection per job."""
+        """Artefacts that are not copied, by hash; images as one collection per job."""
         images = set().union(*self.material.images.values()) if self.material.images else set()
         for name, made in sorted(self.material.referenced.items()):
             if name not in images:

@@ -25,8 +25,8 @@ from cellsignal.sites import read_table
 Values = dict[str, Any]
 Change = tuple[str, str, Any, Any]  # kind, name, in a, in b
 TABLES = {"submission.csv": "submission.csv", "scores.json": "wells.parquet"}  # artefact → where its rows are
-FOLLOWING = ("metadata", "listings", "listing", "rows")
-"""Values in stage files that nobody sets: digests of the raw tables and of the images' names and sizes."""
+FOLLOWING = ("metadata", "missing", "replaced", "rows")
+"""Values in stage files that nobody sets: digests of the raw tables, of what is missing and what was replaced."""
 INDEX = {"submission.csv": ("id_code", "sirna"), "wells.parquet": ("well_id", "predicted")}
 
 
@@ -179,9 +179,11 @@ def _jobs_of(side: _Side, other: _Side, letter: str) -> Iterator[Values]:
 
 
 def _rows(one: _Side, other: _Side) -> Values | None:
-    """Wells whose class differs; None for a result without rows."""
+    """Wells whose class differs; None for a result without rows, or whose table is kept elsewhere (a crate's)."""
     name = TABLES.get(one.path.name)
     if name is None:
+        return None
+    if name != one.path.name and not all((side.path.parent / name).is_file() for side in (one, other)):
         return None
     before, after = (_classes(side, name) for side in (one, other))
     both = before.index.intersection(after.index)

@@ -56,6 +56,7 @@ def _sentence(origin: Values) -> str:
 def _rows(found: Values) -> Iterator[str | Table]:
     rows = found["rows"]
     if rows is None:
+        yield "\nNo rows were compared: the tables of wells are not beside both."
         return
     yield f"\n{rows['changed']:,} of {rows['of']:,} rows differ"
     for letter in ("a", "b"):

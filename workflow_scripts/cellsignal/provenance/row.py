@@ -6,8 +6,6 @@ each other on the way; rehashing the files is the audit's work.
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +17,17 @@ from scipy.special import softmax
 
 from cellsignal.assignment import balance
 from cellsignal.calibration import apply_temperature
-from cellsignal.ensemble import WellProbabilities, read_probabilities
+from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
 from cellsignal.normalization import GROUP_COLUMN
-from cellsignal.plate_groups import PlateGroups, derive_groups, treatment_wells
-from cellsignal.provenance.receipts import SUFFIX, Receipt
-from cellsignal.provenance.walk import Ancestry, walk
+from cellsignal.plate_groups import treatment_wells
+from cellsignal.provenance.finished import FinishedRun, Values
+from cellsignal.provenance.receipts import Receipt
 from cellsignal.scoring import best_treatment
-from cellsignal.sites import read_table, well_table
+from cellsignal.sites import read_table
 
-Values = dict[str, Any]
-SHOWN = 5  # wells or folders that a message names
-
-
-def find_results(below: str | Path = "results") -> Path:
-    """The only recipe's folder `results/{screen}/{recipe}` that has a submission or scores. Raises `BadInput`."""
-    tops = [*Path(below).glob(f"*/*/submission.csv{SUFFIX}"), *Path(below).glob(f"*/*/scores.json{SUFFIX}")]
-    found = sorted({path.parent for path in tops})
-    if len(found) != 1:
-        names = ", ".join(str(path) for path in found[:SHOWN]) or "none"
-        raise BadInput(f"{below}: {len(found)} recipes with a submission or scores ({names}); name one with --results")
-    return found[0]
+SHOWN = 5  # wells that a message names
 
 
 def trace_row(well_id: str, results: str | Path) -> Values:
@@ -53,7 +40,7 @@ def trace_row(well_id: str, results: str | Path) -> Values:
     Raises:
         BadInput: no submission and no scores there, an unknown well, or a file that is not there any more.
     """
-    run = _Run(Path(results))
+    run = FinishedRun(Path(results))
     if well_id not in set(run.wells["well_id"]):
         near = difflib.get_close_matches(well_id, run.wells["well_id"].tolist(), n=SHOWN)
         hint = f"; the nearest are {', '.join(near)}" if near else ""
@@ -64,9 +51,9 @@ def trace_row(well_id: str, results: str | Path) -> Values:
     votes.sort(key=lambda vote: (vote["reference"], vote["round"]))
     steps = list(_steps(run, well))
     final = steps[-1]["sirna"] if steps else None
-    for vote in votes:
-        probability = vote.pop("probabilities")
-        vote["probability_of_final"] = None if final is None else float(probability[final])
+    for told in (*votes, *steps):
+        probability = told.pop("probabilities")
+        told["probability_of_final"] = None if final is None else float(probability[final])
     priors = run.priors
     return {
         **{
@@ -87,76 +74,7 @@ def trace_row(well_id: str, results: str | Path) -> Values:
     }
 
 
-@dataclass
-class _Run:
-    """A finished recipe: its receipts, and the tables of its screen."""
-
-    folder: Path
-
-    @cached_property
-    def ancestry(self) -> Ancestry:
-        for name in ("scores.json", "submission.csv"):
-            if (self.folder / f"{name}{SUFFIX}").is_file():
-                return walk(self.folder / name)
-        raise BadInput(f"{self.folder}: neither a submission nor scores with a receipt; expected results/SCREEN/RECIPE")
-
-    def of_rule(self, rule: str) -> list[Receipt]:
-        """Receipts of a rule, in the order of their paths."""
-        return [made for _, made in sorted(self.ancestry.receipts.items()) if made.rule == rule]
-
-    def path(self, rule: str, name: str) -> Path | None:
-        """The output of that name of the only job of a rule; None if no such job is behind the result."""
-        names = [output for made in self.of_rule(rule) for output in made.outputs if Path(output).name == name]
-        return self.ancestry.results / names[0] if names else None
-
-    def table(self, rule: str, name: str) -> pd.DataFrame:
-        """A table that must be there."""
-        path = self.path(rule, name)
-        if path is None:
-            raise BadInput(f"{self.folder}: no {name} of rule {rule} is behind the result")
-        return read_table(path)
-
-    @cached_property
-    def sites(self) -> pd.DataFrame:
-        return self.table("index_sites", "sites.parquet")
-
-    @cached_property
-    def wells(self) -> pd.DataFrame:
-        return well_table(self.sites)
-
-    @cached_property
-    def classes(self) -> pd.DataFrame:
-        return self.table("index_sites", "classes.parquet")
-
-    def name(self, sirna: int) -> str:
-        """The name of a class."""
-        return str(self.classes.set_index("sirna")["name"].get(sirna, "unknown"))
-
-    @cached_property
-    def ensembles(self) -> dict[str, WellProbabilities]:
-        """Rounds in order, then references."""
-        made = {
-            receipt.wildcards["ensemble"]: next(iter(receipt.outputs)) for receipt in self.of_rule("ensemble_teachers")
-        }
-        rounds = sorted((name for name in made if name.startswith("round")), key=lambda name: int(name[5:]))
-        order = [*rounds, *(name for name in made if name not in rounds)]
-        return {name: read_probabilities(self.ancestry.results / made[name]) for name in order}
-
-    @cached_property
-    def priors(self) -> Values:
-        path = self.path("balance_plates", "priors.json")
-        found: Values = read_json(path) if path else {}
-        return found
-
-    @cached_property
-    def groups(self) -> PlateGroups | None:
-        return derive_groups(treatment_wells(self.wells[self.wells["dataset"] == "train"]))[0]
-
-    def sha256(self, name: str) -> str:
-        return self.ancestry.maker[name].outputs[name].sha256
-
-
-def _votes(run: _Run, receipt: Receipt, well: pd.Series, sites: pd.DataFrame) -> Iterator[Values]:
+def _votes(run: FinishedRun, receipt: Receipt, well: pd.Series, sites: pd.DataFrame) -> Iterator[Values]:
     """What one model of one fold and round said, if it saw the well: the mean over the well's sites."""
     if receipt.wildcards["cell_type"] != well["cell_type"]:
         return
@@ -195,36 +113,45 @@ def _is_round(receipt: Receipt) -> bool:
     return receipt.wildcards["ensemble"].startswith("round")
 
 
-def _best(run: _Run, well: pd.Series, probability: NDArray[Any]) -> int:
+def _best(run: FinishedRun, well: pd.Series, probability: NDArray[Any]) -> int:
     """The likeliest class that the well can hold."""
     if well["well_type"] != "treatment":
         return int(probability.argmax())
     return int(best_treatment(np.asarray(probability)[None], run.classes)[0])
 
 
-def _role(run: _Run, well_id: str) -> str | None:
+def _role(run: FinishedRun, well_id: str) -> str | None:
     for voted in run.ensembles.values():
         if len(rows := np.flatnonzero(voted.well_id == well_id)):
             return str(voted.role[rows[0]])
     return None
 
 
-def _steps(run: _Run, well: pd.Series) -> Iterator[Values]:
-    """The class and its probability after each step: ensembles by round, temperature, plate groups, the choice.
+def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
+    """The class and its probability after each step: references, ensembles by round, temperature, plate groups, choice.
 
     Out-of-fold and control wells end with the temperature: no prior is put on them.
     """
 
-    def step(name: str, probability: NDArray[Any], sirna: int | None = None) -> Values:
-        chosen = _best(run, well, probability) if sirna is None else sirna
-        return {"step": name, "class": run.name(chosen), "sirna": chosen, "probability": float(probability[chosen])}
+    def step(name: str, probability: NDArray[Any]) -> Values:
+        chosen = _best(run, well, probability)
+        return {
+            "step": name,
+            "class": run.name(chosen),
+            "sirna": chosen,
+            "probability": float(probability[chosen]),
+            "probabilities": probability,
+        }
 
     final: WellProbabilities | None = None
-    for name, voted in run.ensembles.items():
+    for name, voted in sorted(run.ensembles.items(), key=lambda item: item[0].startswith("round")):
         rows = np.flatnonzero(voted.well_id == well["well_id"])
-        if name.startswith("round") and len(rows):
+        if not len(rows):
+            continue
+        if name.startswith("round"):
             final = voted
-            yield step(f"ensemble, {name.replace('round', 'round ')}", voted.probability[rows[0]])
+        named = name.replace("reference-", "reference ").replace("round", "ensemble, round ")
+        yield step(named, voted.probability[rows[0]])
     temperature = run.priors.get("temperature")
     if final is None or temperature is None:
         return
@@ -248,10 +175,11 @@ def _steps(run: _Run, well: pd.Series) -> Iterator[Values]:
         "class": run.name(chosen),
         "sirna": chosen,
         "probability": float(assigned["probability"]),
+        "probabilities": {chosen: float(assigned["probability"])},  # what it ends with, and the only one recorded
     }
 
 
-def _submitted(run: _Run, well_id: str) -> Values | None:
+def _submitted(run: FinishedRun, well_id: str) -> Values | None:
     """The well's row of the submission, as it is written there."""
     path = run.path("submission", "submission.csv")
     if path is None:
@@ -261,7 +189,7 @@ def _submitted(run: _Run, well_id: str) -> Values | None:
     return {"path": name, "sirna": rows[well_id]} if well_id in rows.index else None
 
 
-def _truth(run: _Run, well: pd.Series) -> Values | None:
+def _truth(run: FinishedRun, well: pd.Series) -> Values | None:
     """The class where it is known, from the label or, for a test well, from the scored answers."""
     if well["sirna"] >= 0:
         return {"class": run.name(well["sirna"]), "sirna": int(well["sirna"]), "from": "its label"}
@@ -279,7 +207,7 @@ def _truth(run: _Run, well: pd.Series) -> Values | None:
     }
 
 
-def _statistics(run: _Run, schemes: set[str], sites: pd.DataFrame) -> Iterator[Values]:
+def _statistics(run: FinishedRun, schemes: set[str], sites: pd.DataFrame) -> Iterator[Values]:
     """The rows of the normalization tables that standardized the well's sites."""
     channels = [name for made in run.of_rule("index_sites") for name in made.stage["settings"]["screen"]["channels"]]
     for scheme in sorted(schemes):
@@ -296,7 +224,7 @@ def _statistics(run: _Run, schemes: set[str], sites: pd.DataFrame) -> Iterator[V
             }
 
 
-def _pseudo_labels(run: _Run, well: pd.Series, final: int | None) -> Iterator[Values]:
+def _pseudo_labels(run: FinishedRun, well: pd.Series, final: int | None) -> Iterator[Values]:
     """By round: the label that the well got, and the pseudo-labelled wells that trained its cell type's models."""
     well_of = run.sites.set_index("site_id")["well_id"]
     for made in run.of_rule("pseudo_labels"):
@@ -323,17 +251,26 @@ def _pseudo_labels(run: _Run, well: pd.Series, final: int | None) -> Iterator[Va
             else {"class": run.name(own["sirna"]), "sirna": int(own["sirna"])}
             | {key: float(own[key]) for key in ("probability", "margin", "weight")},
             "trainings": len(trained),
-            "wells": len(used),
-            "wells_of_class": int((labels["sirna"].reindex(sorted(used)) == final).sum()),
+            "wells": sorted(used),
+            "wells_of_class": [name for name in sorted(used) if labels["sirna"].get(name) == final],
             "itself": well["well_id"] in used,
         }
 
 
-def _images(run: _Run, sites: pd.DataFrame) -> Iterator[Values]:
-    """The raw images of the well with the hashes that they were packed with; null: left out as unreadable."""
+def _images(run: FinishedRun, sites: pd.DataFrame) -> Iterator[Values]:
+    """The raw images of the well with the hashes that they were read with, and what left a site out of the store."""
     packed = {made.wildcards.get("plate"): made for made in run.of_rule("pack_plate")}
     for site in sites.to_dict("records"):
         made = packed.get(site["plate_id"])
+        problems = _problems(run, made, site["site_id"]) if made else {}
         for image in site["images"]:
             sha256 = made.raw.get(image) if made else None
-            yield {"site_id": site["site_id"], "image": image, "sha256": sha256}
+            problem = problems.get(image, "another image of its site" if problems else None)
+            yield {"site_id": site["site_id"], "image": image, "sha256": sha256, "left_out_for": problem}
+
+
+def _problems(run: FinishedRun, made: Receipt, site_id: str) -> dict[str, str]:
+    """Image → what was wrong with it, of a site that was not packed."""
+    names = [name for name in made.outputs if name.endswith(".problems.json")]
+    listed = [problem for name in names for problem in read_json(run.ancestry.results / name)]
+    return {problem["image"]: problem["problem"] for problem in listed if problem["site_id"] == site_id}

@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 Values = dict[str, Any]
+SHOWN = 6  # wells that a sentence names; the JSON has all
 
 
 def row_text(story: Values) -> Iterator[str | Table]:
@@ -13,7 +14,10 @@ def row_text(story: Values) -> Iterator[str | Table]:
     yield f"{story['well_id']}: {story['well_type']} well of {story['dataset']}, {story['cell_type']}"
     yield _outcome(story)
     yield "\nRaw images"
-    yield _table(story["images"], {"site_id": "site", "image": "image", "sha256": "SHA-256 when packed"})
+    columns = {"site_id": "site", "image": "image", "sha256": "SHA-256 when packed"}
+    if any(image["left_out_for"] for image in story["images"]):
+        columns["left_out_for"] = "site left out, for the image"
+    yield _table(story["images"], columns)
     if not story["votes"]:
         yield "\nNo model predicted this well."
         return
@@ -31,7 +35,8 @@ def row_text(story: Values) -> Iterator[str | Table]:
         },
     )  # fmt: skip
     yield "\nStep by step"
-    yield _table(story["steps"], {"step": "after", "class": "class", "probability": "probability"})
+    columns = {"step": "after", "class": "class", "probability": "probability"}
+    yield _table(story["steps"], columns | {"probability_of_final": "of the final class"})
     yield from _priors(story)
     for problem in story["broken_receipts"]:
         yield f"BROKEN: {problem}"
@@ -56,9 +61,11 @@ def _pseudo(given: Values) -> str:
         if own
         else "this well got none"
     )
+    alike = given["wells_of_class"]
+    named = f" ({', '.join(alike[:SHOWN])}{', …' if len(alike) > SHOWN else ''})" if alike else ""
     return (
-        f"  round {given['round']}: {said}; {given['wells']} wells of its cell type, {given['wells_of_class']} of them "
-        f"with its final class, trained {given['trainings']} fine-tunes of round {given['round'] + 1}"
+        f"  round {given['round']}: {said}; {len(given['wells']):,} wells of its cell type, {len(alike)} of them with "
+        f"its final class{named}, trained {given['trainings']} fine-tunes of round {given['round'] + 1}"
     )
 
 
