@@ -135,10 +135,7 @@ def test_states_are_written_after_every_epoch_where_minutes_are_0(tmp_path, monk
     real = tiny.train.__globals__["Checkpoints"].save
     monkeypatch.setattr(
         "cellsignal.training.Checkpoints.save",
-        lambda self, modules, optimizer, totals, note: (
-            saved.append(note["step"]),
-            real(self, modules, optimizer, totals, note),
-        ),
+        lambda self, state, totals, note: (saved.append(note["step"]), real(self, state, totals, note)),
     )
     tiny.run(tmp_path / "s", optimization=tiny.OPTIMIZATION.model_copy(update={"checkpoint_minutes": 0.0}))
     assert saved == [6, 12, 18]

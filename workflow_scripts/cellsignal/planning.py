@@ -5,14 +5,15 @@ stays fast at RxRx1's size. The summary is used again while neither the settings
 the code that reads it nor a folder of images changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
 from cellsignal.config.screen import ScreenSettings
-from cellsignal.files import canonical_json, read_json, sha256_file, sha256_text, write_json
+from cellsignal.files import canonical_json, read_json, sha256_file, sha256_text
 from cellsignal.screens import metadata_files, planned_sites
 from cellsignal.sites import rows_digest
 
@@ -38,11 +39,18 @@ class Summary:
     folders: dict[str, int] = field(default_factory=dict)  # folder of images → its modification time, ns
 
 
-def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[str, str], write: bool) -> Summary:
+def summarize(
+    settings: ScreenSettings,
+    root: Path,
+    cache: Path,
+    code: Mapping[str, str],
+    keep: Callable[[Path, dict[str, Any]], None] = lambda path, content: None,
+) -> Summary:
     """The summary of a screen, from `cache` where that is still true.
 
     `code` are digests of the modules that read the screen. Without any, as in a job, the summary is the one
-    that was planned, whatever changed since. With `write` false the cache is only read.
+    that was planned, whatever changed since. `keep` is called with `cache` and what is to be written there as
+    JSON, where that is something else than before.
     """
     # The root is where the data happens to lie: moving it changes nothing.
     key = sha256_text(canonical_json(settings.model_dump(mode="json", exclude={"root"})))
@@ -57,8 +65,8 @@ def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[s
     if cached and cached.summary.metadata == metadata:
         summary = cached.summary
         if simulated or summary.folders == _modified(root, summary.folders):
-            if write and cached.stamps != stamps:
-                _write_cache(cache, _Cache(key, reader, stamps, summary))
+            if cached.stamps != stamps:
+                keep(cache, asdict(_Cache(key, reader, stamps, summary)))
             return summary
     screen = planned_sites(settings, root)
     folders: dict[str, int] = {}
@@ -83,8 +91,7 @@ def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[s
         metadata=metadata,
         folders=folders,
     )
-    if write:
-        _write_cache(cache, _Cache(key, reader, stamps, summary))
+    keep(cache, asdict(_Cache(key, reader, stamps, summary)))
     return summary
 
 
@@ -96,10 +103,6 @@ class _Cache:
     code: str  # SHA-256 of the digests of the code that read the screen
     stamps: dict[str, list[int]]  # metadata file → size and modification time, ns; [] if there is none
     summary: Summary
-
-
-def _write_cache(path: Path, content: _Cache) -> None:
-    write_json(path, asdict(content))
 
 
 def _read_cache(path: Path, key: str) -> _Cache | None:

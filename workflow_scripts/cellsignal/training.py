@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cellsignal.augment import augment as augmented
 from cellsignal.augment import standardize
-from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint
+from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint, state_tensors
 from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization
 from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible, to_device
 from cellsignal.errors import raise_all
@@ -83,7 +83,7 @@ def train(
 
     Raises:
         BadInput: classes out of range, or no labelled sites.
-        RuntimeError: a loss is not finite; names the step and the batch's sites.
+        Fault: a loss or weight is not finite; names the step and the batch's sites, and keeps the state before.
         SystemExit: 143, after SIGTERM.
     """
     check_classes(labelled, validation, model.n_classes)
@@ -122,8 +122,9 @@ def train(
     write_history(history_path, history)
 
     def save() -> None:
-        losses.check()
-        checkpoints.save(modules, optimizer, totals, {"step": step, "history": history, "scaler": scaler.state_dict()})
+        state = state_tensors(modules, optimizer)
+        losses.check(state.values())  # what is saved last, and what is returned, is good
+        checkpoints.save(state, totals, {"step": step, "history": history, "scaler": scaler.state_dict()})
         if terminated.is_set():
             log(f"SIGTERM: state saved at step {step} of {n_steps}")
             raise SystemExit(143)
