@@ -102,8 +102,11 @@ def remove_parts(path: str | Path) -> list[Path]:
 
 
 def byte_count(size: int) -> str:
-    """A size for people: 12 bytes, 3.4 MB."""
-    return f"{size:,} bytes" if size < 10_000 else f"{size / 1e6:,.1f} MB" if size < 10**9 else f"{size / 1e9:,.1f} GB"
+    """A size for people: 12 bytes, 65.5 kB, 3.4 MB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:,.1f} {unit}"
+    return f"{size} bytes"
 
 
 def canonical_json(value: Any) -> str:

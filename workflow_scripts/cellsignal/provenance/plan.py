@@ -83,10 +83,20 @@ class Plan:
             self._check(unlocking)
             for folder in self.folders:
                 self._write(folder)
+        except BaseException:
+            self.release()
+            raise
         finally:
             for lock in planning:
                 if lock is not None:
                     os.close(lock)
+
+    def release(self) -> None:
+        """Let others plan what they like, as they may once this process has ended."""
+        for folder in self.folders:
+            if folder.lock is not None:
+                os.close(folder.lock)
+                folder.lock = None
 
     def _compare(self) -> None:
         """Find the files that would be new or change."""
@@ -107,7 +117,8 @@ class Plan:
         changed = [path for folder in busy for path in folder.texts if path.exists()]
         if changed:
             advice = "which jobs that wait read. Let it end, undo the change, or work with another `results` folder"
-            raise_all(self._differences(changed), f"{busy[0].planner()}; this would change its plan, {advice}")
+            planner = self._folder(changed[0]).planner()
+            raise_all(self._differences(changed), f"{planner}; this would change its plan, {advice}")
         for folder in self.folders:
             if folder.lock is None and folder.texts:
                 raise Fault(
