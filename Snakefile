@@ -17,6 +17,9 @@ include: "rules/report.smk"
 include: "rules/audit.smk"
 
 
+write_plan()  # of all these files
+
+
 report: "rules/captions/workflow.rst"
 
 

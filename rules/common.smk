@@ -9,12 +9,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from cellsignal.config.load import check_config
-from cellsignal.errors import BadInput
-from cellsignal.files import read_json, write_json
+from cellsignal.errors import BadInput, Fault
+from cellsignal.files import read_json
 from cellsignal.planning import Packed, summarize
 from cellsignal.provenance.code import code_digests
+from cellsignal.provenance.plan import Plan
 from cellsignal.provenance.receipts import read_receipt
-from cellsignal.provenance.stages import write_stage
+from cellsignal.provenance.stages import Stage
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 SCHEMES = ["plate", "experiment", "cell_type", "site"]
@@ -83,14 +84,14 @@ def settings(*sections):
 
 
 def stage(place, rule, values, unit=None):
-    """Write the stage file of a rule (of one unit of it) if its content changed; return its path.
+    """Plan the stage file of a rule (of one unit of it); return its path.
 
     `place` is `screen` or `recipe`, `values` the settings that the rule may read.
     """
     name = f"{rule}/{unit}" if unit else rule
     path = place(f"stages/{name}.json")
     if PLANNING:
-        write_stage(path, rule, values, code(f"{rule}.py"))
+        PLAN.add_stage(path, Stage(rule, values, code(f"{rule}.py")))
     return path
 
 
@@ -100,15 +101,25 @@ def code(script):
     return code_digests(SCRIPTS / script, SCRIPTS)
 
 
+def write_plan():
+    """Write what the rule files planned, unless jobs of a running workflow read something else there."""
+    if PLANNING:
+        try:
+            PLAN.write(unlocking="--unlock" in sys.argv)
+        except (BadInput, Fault) as error:
+            stop(error)
+
+
 try:
     CONFIG = load_plan()
+    PLAN = Plan([screen("stages"), recipe("stages")])
     ROOT = Path(screen("raw") if CONFIG.screen.kind == "simulated" else CONFIG.screen.root)
     SUMMARY = summarize(
         CONFIG.screen,
         ROOT,
         cache=Path(screen("stages/summary.json")),
         code=code("cellsignal/planning.py") if PLANNING else {},
-        write=PLANNING,
+        keep=PLAN.add_unread,
         packed=packed,
         say=say,
     )
@@ -117,11 +128,11 @@ except BadInput as error:
 
 if PLANNING:
     os.environ["CELLSIGNAL_PLAN"] = os.path.abspath(recipe("stages/plan.json"))
-    write_json(recipe("stages/plan.json"), CONFIG.model_dump(mode="json"))
+    PLAN.add_configuration(recipe("stages/plan.json"), CONFIG.model_dump(mode="json"))
     # For `cellsignal audit`, which asks whether they would still give the same plan.
     sources = [os.path.relpath(file, workflow.basedir) for file in config_files()]
     given = dict(workflow.config_settings.config)
-    write_json(recipe("stages/sources.json"), {"files": sources, "given": given})
+    PLAN.add_unread(recipe("stages/sources.json"), {"files": sources, "given": given})
 
 MODELS = {model.name: model for model in CONFIG.models}
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]

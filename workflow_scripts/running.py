@@ -1,9 +1,10 @@
 """How every script meets Snakemake: `with run(snakemake) as job:`.
 
 The only file besides the scripts that knows the `snakemake` object. It sends the job's output to its
-log, turns bad input into a message without a traceback, and writes receipt and run record.
+log, turns bad input and faults into a message without a traceback, and writes receipt and run record.
 """
 
+import faulthandler
 import os
 import sys
 import traceback
@@ -13,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import cellsignal
-from cellsignal.errors import BadInput
+from cellsignal.clocks import date_no_later_than
+from cellsignal.errors import BadInput, Fault, out_of_memory
+from cellsignal.files import report_unwritable
 from cellsignal.processes import is_worker, leads, torchrun
 from cellsignal.provenance.job import Job
+from cellsignal.provenance.stages import settings_by_name
+
+BEFORE = os.dup(2)  # standard error as Snakemake gave it
 
 
 @contextmanager
@@ -45,7 +51,12 @@ def run(snakemake: Any, gpus: int = 1) -> Iterator[Job]:
             receipt=snakemake.output.receipt,
             wildcards=dict(snakemake.wildcards.items()),
         )
-        yield job
+        try:
+            yield job
+        except Exception as error:
+            if shortage := out_of_memory(error):
+                raise Fault(f"{shortage}. {_advice(shortage, job.settings, snakemake)}") from error
+            raise
         if leads():
             job.finish()
             job.write_run_record(Path(snakemake.log[0]).with_suffix(".run.json"))
@@ -53,18 +64,37 @@ def run(snakemake: Any, gpus: int = 1) -> Iterator[Job]:
 
 @contextmanager
 def run_without_stage(snakemake: Any) -> Iterator[None]:
-    """The part of `run` that the audit shares: output to the log, and bad input without a traceback."""
-    if snakemake.log and not is_worker():  # a worker inherits it
-        _send_output_to(snakemake.log[0])
+    """The part of `run` that the audit shares: output to the log, and what can be expected without a traceback."""
     try:
+        if snakemake.log and not is_worker():  # which inherits the log
+            now = _send_output_to(snakemake.log[0])
+            if later := date_no_later_than(now, snakemake.input):
+                print(f"{len(later)} inputs were dated in the future, such as {later[0]}: dated now")
         _check_library(snakemake.scriptdir)
         yield
-    except BadInput as error:
-        print(f"\n{snakemake.rule}: {error}", file=sys.stderr, flush=True)
+    except (BadInput, Fault) as error:
+        _say(f"\n{snakemake.rule}: {error}\n")
         sys.exit(1)
     except Exception:
-        traceback.print_exc()
+        _say(traceback.format_exc())
         sys.exit(1)
+
+
+def _advice(shortage: str, settings: dict[str, Any], snakemake: Any) -> str:
+    """What a job that ran out of memory can do with less of, or where to get more."""
+    batches = {name: size for name, size in settings_by_name(settings).items() if name.endswith("batch_size")}
+    less = [f"lower {name} (now {size})" for name, size in batches.items()]
+    asked = snakemake.resources.get("mem_mb")
+    more = "take a GPU with more" if "GPU" in shortage else f"raise the job's mem_mb (now {asked}: profiles/README.md)"
+    return " or ".join([*less, more]).capitalize()
+
+
+def _say(text: str) -> None:
+    """Write to the log; to where output went before, if the disk of the log is full."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        os.write(BEFORE, text.encode())
 
 
 def _check_library(folder: str) -> None:
@@ -85,10 +115,17 @@ def _list(files: Any) -> list[str]:
     return [files] if isinstance(files, str) else list(files)
 
 
-def _send_output_to(log: str) -> None:
-    """Point this process's standard output and error at the log, libraries' own output included."""
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    handle = open(log, "w", buffering=1)
+def _send_output_to(log: str) -> float:
+    """Point this process's standard output and error at the log, libraries' own output included.
+
+    Returns what time it is for the file system (seconds since 1970), whose clock may be another one.
+    """
+    with report_unwritable(log):
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        handle = open(log, "w", buffering=1)
     for stream in (1, 2):
         os.dup2(handle.fileno(), stream)
     sys.stdout = sys.stderr = handle
+    faulthandler.enable(handle)  # a store that is cut off while it is mapped ends the process without an exception
+    os.utime(log)
+    return Path(log).stat().st_mtime

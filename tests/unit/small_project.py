@@ -20,13 +20,13 @@ from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.config.load import read_config
 from cellsignal.config.schema import Config
 from cellsignal.ensemble import PredictionFile, ensemble, read_probabilities, write_probabilities
-from cellsignal.files import read_json, sha256_text, write_json
+from cellsignal.files import read_json, sha256_text, write_json, write_text
 from cellsignal.predictions import write_predictions
 from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.job import Job
 from cellsignal.provenance.receipts import receipt_path
-from cellsignal.provenance.stages import write_stage
+from cellsignal.provenance.stages import Stage, stage_text
 from cellsignal.provenance.verdict import Verdict
 from cellsignal.provenance.walk import find_receipt
 from cellsignal.pseudo_labels import pseudo_labels
@@ -155,7 +155,7 @@ class Project:
         main, *_ = outputs
         place = self.recipe if main.startswith(f"{self.recipe}/") else self.screen
         stage = self.results / place / f"stages/{rule}{f'/{unit}' if unit else ''}.json"
-        write_stage(stage, rule, settings or {}, code_digests(script, self.library))
+        write_text(stage, stage_text(Stage(rule, settings or {}, code_digests(script, self.library))))
         paths = [self.results / name for name in inputs]
         job = Job(
             rule=rule,

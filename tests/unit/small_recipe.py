@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from cellsignal.files import sha256_file
+from cellsignal.files import sha256_file, write_text
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.job import Job
 from cellsignal.provenance.receipts import receipt_path
-from cellsignal.provenance.stages import write_stage
+from cellsignal.provenance.stages import Stage, stage_text
 from cellsignal.provenance.walk import find_receipt
 
 PLATES = ("A_1", "A_2", "B_1")
@@ -84,7 +84,7 @@ class SmallRecipe:
         script.write_text(f'"""What {rule} does."""\n\nfrom cellsignal.loss import loss\n\nloss(1)\n')
         stage = self.results / place / f"stages/{rule}{f'/{unit}' if unit else ''}.json"
         settings = {"seed": 1, "train": {"rate": 0.5, "epochs": 3}, "unit": unit}
-        write_stage(stage, rule, settings, code_digests(script, self.library))
+        write_text(stage, stage_text(Stage(rule, settings, code_digests(script, self.library))))
         paths = [self.results / name for name in inputs or []]
         made = [self.results / place / name for name in outputs]
         job = Job(

@@ -63,6 +63,14 @@ def test_an_error_while_reading_is_raised_at_the_consumer():
         list(prefetch(Reader(bad_row=25).read, batches(np.arange(100), 10)))
 
 
+def test_a_thread_that_dies_is_an_error_at_the_consumer_and_not_a_wait_for_ever():
+    def die(rows):
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match=r"the thread that reads sites was ended by SystemExit\(3\)"):
+        list(prefetch(die, batches(np.arange(100), 10)))
+
+
 def test_leaving_early_stops_the_thread_and_it_never_reads_far_ahead():
     reader, before = Reader(), threading.active_count()
     stream = prefetch(reader.read, batches(np.arange(1000), 10), ahead=2)

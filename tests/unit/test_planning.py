@@ -46,9 +46,13 @@ def images_of(rows: list[Row]) -> list[str]:
     ]
 
 
+def nothing(path: Path, content: Any) -> None:
+    """What a job keeps of a summary."""
+
+
 def plan(root: Path, cache: Path | None = None, chosen: ScreenSettings = SETTINGS, **options: Any) -> Summary:
-    code, write = options.pop("code", CODE), options.pop("write", True)
-    return summarize(chosen, root, cache or root.parent / "summary.json", code, write, **options)
+    code, keep = options.pop("code", CODE), options.pop("keep", write_json)
+    return summarize(chosen, root, cache or root.parent / "summary.json", code, keep, **options)
 
 
 def pack(root: Path, plan: Summary | None = None) -> Callable[[str], Packed | None]:
@@ -127,14 +131,14 @@ def test_a_job_takes_the_plan_as_it_is(root: Path, reads: list[str]) -> None:
     rows = public_rows(EXPERIMENTS)
     write_screen(root, rows[:-24])
     reads.clear()
-    assert plan(root, code={}, write=False) == first
+    assert plan(root, code={}, keep=nothing) == first
     assert reads == []
-    other = plan(root, chosen=settings("rxrx1", channels=["nuclei"]), code={}, write=False)
+    other = plan(root, chosen=settings("rxrx1", channels=["nuclei"]), code={}, keep=nothing)
     assert other != first and "tables" in reads  # of other settings nothing was planned
 
 
 def test_a_planner_that_must_not_write_writes_nothing(root: Path) -> None:
-    summary = plan(root, write=False)
+    summary = plan(root, keep=nothing)
     assert [path.name for path in root.parent.iterdir()] == ["release"]
     assert summary == plan(root)
 

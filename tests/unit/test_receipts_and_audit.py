@@ -8,13 +8,13 @@ import pytest
 from small_project import RECIPE, Project
 
 from cellsignal.errors import BadInput
-from cellsignal.files import read_json, write_json
+from cellsignal.files import read_json, write_json, write_text
 from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
-from cellsignal.provenance.current import raw_folder, settings_by_name
+from cellsignal.provenance.current import raw_folder
 from cellsignal.provenance.job import Job
 from cellsignal.provenance.receipts import read_receipt
-from cellsignal.provenance.stages import read_stage, write_stage
+from cellsignal.provenance.stages import Stage, read_stage, settings_by_name, stage_text
 from cellsignal.provenance.walk import find_receipt, walk
 
 STAGE = f"{RECIPE}/stages/train_model/deep.json"
@@ -132,7 +132,7 @@ def test_a_comment_after_the_run_is_still_current(project: Project) -> None:
 
 def test_settings_planned_after_the_run_are_not_current(project: Project) -> None:
     stage = read_stage(project.results / STAGE)
-    write_stage(project.results / STAGE, "train_model", stage.settings | {"seed": 2}, stage.code)
+    write_text(project.results / STAGE, stage_text(Stage("train_model", stage.settings | {"seed": 2}, stage.code)))
     assert project.audit().current == [f"{STAGE}: seed: 2, was 1"]
 
 
@@ -140,7 +140,7 @@ def test_code_planned_anew_after_the_run_is_named_by_module(project: Project) ->
     (project.library / LOSS).write_text("def loss(x):\n    return 2 * x\n")
     stage = read_stage(project.results / STAGE)
     digests = code_digests(project.library / "train_model.py", project.library)
-    write_stage(project.results / STAGE, "train_model", stage.settings, digests)
+    write_text(project.results / STAGE, stage_text(Stage("train_model", stage.settings, digests)))
     assert f"{STAGE}: cellsignal.loss: changed" in project.audit().current
 
 

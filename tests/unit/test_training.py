@@ -1,4 +1,4 @@
-"""Training learns, resumes bit-identically after a kill, and stops where it must."""
+"""Training learns, resumes bit-identically, and stops where it must. Kills: test_kills.py."""
 
 import os
 import signal
@@ -14,8 +14,9 @@ import torch
 
 from cellsignal.checkpoints import clear_state
 from cellsignal.config.learning import AugmentSettings, Schedule
-from cellsignal.errors import BadInput
-from cellsignal.history import COLUMNS
+from cellsignal.errors import BadInput, Fault
+from cellsignal.history import COLUMNS, LossCheck
+from cellsignal.tensors import read_tensors
 
 SCRIPT = Path(tiny.__file__)
 
@@ -28,8 +29,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def in_a_process(state: Path, kind: str, die_at: int, number: int):
-    arguments = [sys.executable, SCRIPT, state, kind, str(die_at), str(int(number))]
+def in_a_process(state: Path, die_at: int, number: int):
+    arguments = [sys.executable, SCRIPT, state, str(die_at), str(int(number))]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
 
@@ -67,26 +68,8 @@ def test_the_seed_decides_weights_and_history_and_nothing_of_the_callers_is_dist
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-@pytest.mark.parametrize(("kind", "kills"), [("supervised", (13, 2)), ("teacher", (13,))])
-def test_killed_again_and_again_a_run_ends_in_the_same_bits(tmp_path, kind, kills):
-    teacher = tiny.TEACHER if kind == "teacher" else None
-    whole = tiny.run(tmp_path / "whole", mean_teacher=teacher)
-    for die_at in kills:
-        done = in_a_process(tmp_path / "killed", kind, die_at, signal.SIGKILL)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert (tmp_path / "killed" / "state.safetensors").exists()
-    said = []
-    resumed = tiny.run(tmp_path / "killed", mean_teacher=teacher, log=said.append)
-    step = int(said[0].removeprefix("resumed at step ").split()[0])
-    assert 0 < step < 18 and step % 6 != 0  # within an epoch
-    assert same(weights(resumed), weights(whole))
-    if teacher:
-        assert same(resumed.teacher.state_dict(), whole.teacher.state_dict())
-    assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-
-
 def test_sigterm_saves_the_state_and_exits_with_143(tmp_path):
-    done = in_a_process(tmp_path / "state", "supervised", die_at=8, number=signal.SIGTERM)
+    done = in_a_process(tmp_path / "state", die_at=8, number=signal.SIGTERM)
     assert done.returncode == 143, done.stderr
     assert "SIGTERM: state saved at step" in done.stdout
     said = []
@@ -135,10 +118,7 @@ def test_states_are_written_after_every_epoch_where_minutes_are_0(tmp_path, monk
     real = tiny.train.__globals__["Checkpoints"].save
     monkeypatch.setattr(
         "cellsignal.training.Checkpoints.save",
-        lambda self, modules, optimizer, totals, note: (
-            saved.append(note["step"]),
-            real(self, modules, optimizer, totals, note),
-        ),
+        lambda self, state, totals, note: (saved.append(note["step"]), real(self, state, totals, note)),
     )
     tiny.run(tmp_path / "s", optimization=tiny.OPTIMIZATION.model_copy(update={"checkpoint_minutes": 0.0}))
     assert saved == [6, 12, 18]
@@ -163,8 +143,45 @@ def test_every_optimizer_resumes_exactly(tmp_path, optimizer):
 def test_a_loss_that_is_not_finite_stops_the_run_naming_step_and_sites(tmp_path):
     wild = tiny.OPTIMIZATION.model_copy(update={"optimizer": "sgd", "rate": 1e30, "clip_norm": None})
     softmax = tiny.model(head="softmax")
-    with pytest.raises(RuntimeError, match=r"loss is (nan|inf) at step \d+; sites of its batch: E-1_1_B\d+_1, "):
+    with pytest.raises(Fault, match=r"(loss is (nan|inf) at|not finite after) step \d+; .*batch: E-1_1_B\d+_1, "):
         tiny.run(tmp_path / "s", optimization=wild, model=softmax)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_the_state_before_a_loss_that_is_not_finite_is_kept_and_good(tmp_path, monkeypatch, what):
+    """A finite loss may have a gradient that is not: the weights after that step are not saved either."""
+    whole = weights(tiny.run(tmp_path / "whole"))
+    real, calls = tiny.train.__globals__["classification_loss"], []
+
+    def spoiled(*arguments):
+        calls.append(loss := real(*arguments))
+        if len(calls) < 9:
+            return loss
+        return loss * float("nan") if what == "loss" else loss + (loss - loss.detach()).clamp_min(0).sqrt()
+
+    with monkeypatch.context() as patched, pytest.raises(Fault) as error:
+        patched.setattr("cellsignal.training.classification_loss", spoiled)
+        tiny.run(tmp_path / "s")
+    assert ("loss is nan at step 8" if what == "loss" else "not finite after step 8") in str(error.value)
+    state, note = read_tensors(tmp_path / "s/state.safetensors")
+    assert note["step"] == 8 and all(tensor.isfinite().all() for tensor in state.values())
+    said = []
+    assert same(weights(tiny.run(tmp_path / "s", log=said.append)), whole)
+    assert said[0] == "resumed at step 8 of 18"
+
+
+def test_losses_looked_at_seldom_are_told_for_the_step_where_it_happened():
+    """On a GPU, 20 steps at a time."""
+    losses = LossCheck(20, np.array(["a", "b", "c"]))
+    for step, loss in enumerate([1.0, 1.0, float("inf"), 1.0]):
+        losses.add(step, np.array([step % 3]), torch.tensor(loss))
+    with pytest.raises(Fault, match="loss is inf at step 2; sites of its batch: c"):
+        losses.check()
+    losses = LossCheck(3)
+    losses.add(0, np.array([7]), torch.tensor(float("nan")))
+    losses.add(1, np.array([8]), torch.tensor(1.0))
+    with pytest.raises(Fault, match="loss is nan at step 0; sites of its batch: 7"):
+        losses.add(2, np.array([9]), torch.tensor(1.0))
 
 
 def test_classes_out_of_range_and_missing_sites_are_refused_together(tmp_path):

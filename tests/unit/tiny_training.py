@@ -1,6 +1,6 @@
 """A tiny training problem, shared by tests and by the processes that they kill.
 
-Run as a script: `tiny_training.py STATE_DIR supervised|teacher DIE_AT_READ SIGNAL`.
+Run as a script: `tiny_training.py STATE_DIR DIE_AT_READ SIGNAL`.
 """
 
 import os
@@ -75,6 +75,5 @@ def run(state_dir: Path, reader: Reader | None = None, **changes) -> TrainingRes
 
 
 if __name__ == "__main__":
-    state_dir, kind, die_at, number = sys.argv[1:]
-    teacher = TEACHER if kind == "teacher" else None
-    run(Path(state_dir), Reader(int(die_at), int(number)), mean_teacher=teacher, log=print)
+    state_dir, die_at, number = sys.argv[1:]
+    run(Path(state_dir), Reader(int(die_at), int(number)), log=print)

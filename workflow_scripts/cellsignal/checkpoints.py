@@ -38,6 +38,14 @@ def fingerprint(settings: Any, arrays: dict[str, Any], model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def state_tensors(modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """By name, all tensors that training changes: parameters and buffers of modules, and the optimizer's state."""
+    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items() if value is not None}
+    return tensors
+
+
 class Checkpoints:
     """Saves and restores one run's state in a directory.
 
@@ -55,22 +63,10 @@ class Checkpoints:
             return epoch_ended
         return time.monotonic() - self.saved_at >= 60 * self.minutes
 
-    def save(
-        self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, totals: Tensor, note: dict[str, Any]
-    ) -> None:
-        """Write modules (parameters and buffers), the optimizer's state, `totals` and a JSON note.
-
-        Of several processes with the same state only the first writes it.
-        """
-        if not leads():
-            self.saved_at = time.monotonic()
-            return
-        tensors = {
-            f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()
-        }
-        for number, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items() if value is not None}
-        write_tensors(self.path, tensors | {"totals": totals}, {"run": self.run, **note})
+    def save(self, state: dict[str, Tensor], totals: Tensor, note: dict[str, Any]) -> None:
+        """Write a `state_tensors`, `totals` and a JSON note; of several processes only the first does."""
+        if leads():
+            write_tensors(self.path, state | {"totals": totals}, {"run": self.run, **note})
         self.saved_at = time.monotonic()
 
     def restore(

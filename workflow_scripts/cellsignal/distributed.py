@@ -66,9 +66,15 @@ class Group:
             return
         devices = [self.device] if self.device.type == "cuda" else None
         with synchronized(model) if sync_batch_norm else nullcontext():
-            yield nn.parallel.DistributedDataParallel(
+            wrapped = nn.parallel.DistributedDataParallel(
                 model, device_ids=devices, forward_sync_buffers=not sync_batch_norm
             )
+            try:
+                yield wrapped
+            finally:
+                # These hold the process group. Were they the last to do so, it would end while Python is locked,
+                # waiting for a thread of gloo that waits for Python.
+                del wrapped.reducer, wrapped.logger
 
     def looks(self, step: int) -> bool:
         """Whether to ask the others at this step."""

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cellsignal.errors import Fault
 from cellsignal.files import atomic
 from cellsignal.processes import leads
 
@@ -23,26 +25,36 @@ class LossCheck:
     def __init__(self, every: int, site_id: NDArray[Any] | None = None) -> None:  # site_id: names of the rows
         self.every, self.site_id = every, site_id
         self.waiting: list[tuple[int, NDArray[Any], Tensor]] = []
+        self.last: tuple[int, NDArray[Any]] | None = None
 
     def add(self, step: int, rows: NDArray[Any], loss: Tensor) -> None:
         """Remember a step's loss and site rows."""
         self.waiting.append((step, rows, loss.detach()))
+        self.last = step, rows
         if len(self.waiting) >= self.every:
             self.check()
 
-    def check(self) -> None:
-        """Raise RuntimeError for the first remembered loss that is not finite; forget the others."""
+    def check(self, state: Iterable[Tensor] = ()) -> None:
+        """Raise `Fault` for the first remembered loss that is not finite, and forget the others.
+
+        With `state`, also where one of these tensors is not, which the last step must have done: a loss may be
+        finite and its gradient not.
+        """
         waiting, self.waiting = self.waiting, []
-        if not waiting:
-            return
-        values = torch.stack([loss for _, _, loss in waiting]).tolist()
+        values = torch.stack([loss for _, _, loss in waiting]).tolist() if waiting else []
         for (step, rows, _), value in zip(waiting, values, strict=True):
             if not math.isfinite(value):
-                sites = rows if self.site_id is None else self.site_id[rows]
-                raise RuntimeError(
-                    f"loss is {value} at step {step}; sites of its batch: {', '.join(map(str, sites.tolist()))}. "
-                    "Lower the rate, set clip_norm or a warm-up, or look for odd images among these sites"
-                )
+                raise self._fault(f"loss is {value} at step {step}", rows)
+        finite = [tensor.isfinite().all() for tensor in state if tensor.is_floating_point()]
+        if self.last and finite and not torch.stack(finite).all():
+            raise self._fault(f"the model is not finite after step {self.last[0]}", self.last[1])
+
+    def _fault(self, what: str, rows: NDArray[Any]) -> Fault:
+        sites = rows if self.site_id is None else self.site_id[rows]
+        return Fault(
+            f"{what}; sites of its batch: {', '.join(map(str, sites.tolist()))}. "
+            "Lower the rate, set clip_norm or a warm-up, or look for odd images among these sites"
+        )
 
 
 def means(totals: Tensor, follows: bool) -> dict[str, float]:

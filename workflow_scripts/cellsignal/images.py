@@ -88,7 +88,7 @@ def _tiff(content: bytes, size: int, channels: int | None) -> Pixels:
             if end > len(content):  # tifffile fills what is missing with zeros
                 raise Unreadable(f"is truncated ({len(content):,} bytes of at least {end:,})")
             pixels = series.asarray().reshape(shape)
-    except Unreadable:
+    except (Unreadable, MemoryError):
         raise
     except Exception as error:  # tifffile raises many kinds on damaged files
         raise Unreadable(f"is truncated or damaged ({type(error).__name__}: {error})") from error

@@ -109,12 +109,12 @@ def prefetch(
 ) -> Iterator[tuple[Rows, NDArray[Any]]]:
     """Each of `wanted` with what `read` makes of it, read by a thread up to `ahead` batches early.
 
-    An error in the thread is raised here. Leaving the loop early stops the thread.
+    Whatever ends the thread is raised here. Leaving the loop early stops the thread.
     """
-    ready: queue.Queue[tuple[Rows, NDArray[Any]] | Exception | None] = queue.Queue(maxsize=ahead)
+    ready: queue.Queue[tuple[Rows, NDArray[Any]] | BaseException | None] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
 
-    def put(item: tuple[Rows, NDArray[Any]] | Exception | None) -> None:
+    def put(item: tuple[Rows, NDArray[Any]] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return ready.put(item, timeout=0.1)
@@ -128,7 +128,7 @@ def prefetch(
                     return
                 put((rows, read(rows)))
             put(None)
-        except Exception as error:  # handed over to the consumer
+        except BaseException as error:  # all of them: the consumer would wait for ever for a thread that is gone
             put(error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
@@ -137,6 +137,8 @@ def prefetch(
         while (item := ready.get()) is not None:
             if isinstance(item, Exception):
                 raise item
+            if isinstance(item, BaseException):
+                raise RuntimeError(f"the thread that reads sites was ended by {item!r}") from item
             yield item
     finally:
         stopped.set()

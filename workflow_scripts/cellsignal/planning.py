@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellsignal.config.screen import ScreenSettings
-from cellsignal.files import canonical_json, read_json, sha256_file, sha256_files, sha256_text, write_json
+from cellsignal.files import canonical_json, read_json, sha256_file, sha256_files, sha256_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def summarize(
     root: Path,
     cache: Path,
     code: Mapping[str, str],
-    write: bool,
+    keep: Callable[[Path, dict[str, Any]], None] = lambda path, content: None,
     packed: Callable[[str], Packed | None] = lambda plate: None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Summary:
@@ -67,7 +67,7 @@ def summarize(
         root: the folder that metadata and images are relative to.
         code: digests of the modules that read the screen. Without any, as in a job, the summary is the one
             that was planned, whatever changed since.
-        write: whether to write the cache.
+        keep: called with `cache` and what is to be written there as JSON, where that is not what is there.
         packed: what a plate's store was made from; None: it is not packed yet.
         say: called with a sentence when images are read again, and when some were replaced.
     """
@@ -83,8 +83,8 @@ def summarize(
     if (found := cached and _still_true(cached, root)) is None:
         known = earlier.summary.plates if earlier else {}
         found = _Cache(key, reader, *_read_screen(settings, root, known, packed, say))
-    if write and found != earlier:
-        write_json(cache, asdict(found))
+    if found != earlier:
+        keep(cache, asdict(found))
     return found.summary
 
 

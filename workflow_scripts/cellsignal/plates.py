@@ -9,6 +9,7 @@ file. Equal sources give equal bytes.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import atomic
+from cellsignal.hdf5 import Layout, new_file
 from cellsignal.images import Pixels, Unreadable, read_image
 
 Problem = dict[str, str]
@@ -53,6 +55,7 @@ def pack_plate(
 
     Raises:
         BadInput: an image is unreadable and may not be missing, or no site is left; all images are named.
+        Fault: the disk has not room for the store, which is seen before the second site is read.
     """
     plate = f"plate {rows['plate_id'].iloc[0]}" if len(rows) else f"{path}"
     if rows.empty:
@@ -118,10 +121,11 @@ def _write_sites(
     Returns the number of sites written. Once a problem makes the store useless, only reading goes on.
     """
     names, count, first = rows["site_id"].tolist(), 0, ""
-    with h5py.File(path, "w") as file:
+    with ExitStack() as stack:
+        file: Any = None
         for site, (pixels, digests, bad) in zip(names, _decoded(rows, root, size, channels, jobs), strict=True):
-            if pixels is not None and "pixels" not in file:
-                _create(file, len(rows), pixels, len(digests), max(map(len, names)))
+            if pixels is not None and file is None:
+                file = stack.enter_context(new_file(path, _layout(names, pixels, len(digests))))
                 first = site
             if pixels is not None and (pixels.shape, pixels.dtype) != (
                 file["pixels"].shape[1:],
@@ -143,17 +147,17 @@ def _write_sites(
     return count
 
 
-def _create(file: h5py.File, sites: int, pixels: Pixels, images: int, name_length: int) -> None:
+def _layout(names: Sequence[str], pixels: Pixels, images: int) -> Layout:
+    """Shapes and types of a store for sites of these names that are all like `pixels`, of so many images each."""
     channels = len(pixels)
-    layout = {
+    of_a_site = {
         "pixels": (pixels.shape, pixels.dtype.newbyteorder("<")),
-        "histogram": ((channels, 256), "<u4"),
-        "sums": ((channels, 3), "<u8"),
-        "sha256": ((images,), "S64"),
-        "site_id": ((), f"S{name_length}"),
+        "histogram": ((channels, 256), np.dtype("<u4")),
+        "sums": ((channels, 3), np.dtype("<u8")),
+        "sha256": ((images,), np.dtype("S64")),
+        "site_id": ((), np.dtype(f"S{max(map(len, names))}")),
     }
-    for name, (shape, dtype) in layout.items():
-        file.create_dataset(name, (sites, *shape), dtype, track_times=False)
+    return {name: ((len(names), *shape), dtype) for name, (shape, dtype) in of_a_site.items()}
 
 
 def summarize(pixels: Pixels) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
@@ -181,13 +185,13 @@ def _keep_first(path: Path, count: int) -> None:
     whole = path.with_name(f"{path.name}.whole")
     path.rename(whole)
     try:
-        with h5py.File(whole, "r") as source, h5py.File(path, "w") as target:
-            for name in DATASETS:
-                target.create_dataset(name, (count, *source[name].shape[1:]), source[name].dtype, track_times=False)
-            for start in range(0, count, COPIED):
-                part = slice(start, min(start + COPIED, count))
-                for name in DATASETS:
-                    target[name][part] = source[name][part]
+        with h5py.File(whole, "r") as source:
+            layout = {name: ((count, *source[name].shape[1:]), source[name].dtype) for name in DATASETS}
+            with new_file(path, layout) as target:
+                for start in range(0, count, COPIED):
+                    part = slice(start, min(start + COPIED, count))
+                    for name in DATASETS:
+                        target[name][part] = source[name][part]
     finally:
         whole.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.files import atomic
+from cellsignal.hdf5 import new_file
 
 Role = Literal["test", "out_of_fold", "control"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -103,12 +104,15 @@ def write_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     No times are stored, so equal arrays give equal bytes.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, array in arrays.items():
-            stored = np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array
-            if stored.dtype == np.dtype("S"):  # an empty array of text: HDF5 has no strings of length 0
-                stored = stored.astype("S1")
-            file.create_dataset(name, data=stored, track_times=False)
+    stored = {
+        name: np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array for name, array in arrays.items()
+    }
+    # An empty array of text: HDF5 has no strings of length 0.
+    stored = {name: array.astype("S1") if array.dtype == np.dtype("S") else array for name, array in stored.items()}
+    layout = {name: (array.shape, array.dtype) for name, array in stored.items()}
+    with atomic(path) as temporary, new_file(temporary, layout) as file:
+        for name, array in stored.items():
+            file[name][...] = array
 
 
 def read_arrays(path: str | Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cellsignal.errors import BadInput
-from cellsignal.files import atomic
+from cellsignal.files import write_bytes
 
 NOTE = "cellsignal"  # the one metadata key: several would be written in random order
 
@@ -20,8 +20,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], note: A
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    with atomic(path) as temporary:
-        save_file(plain, temporary, metadata={NOTE: json.dumps(note, sort_keys=True)})
+    # `save_file` would write to a temporary name of its own, which a killed process leaves behind.
+    write_bytes(path, save(plain, metadata={NOTE: json.dumps(note, sort_keys=True)}))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cellsignal.augment import Draws, standardize
 from cellsignal.augment import augment as augmented
-from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint
+from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint, state_tensors
 from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization
 from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible, to_device
 from cellsignal.distributed import Group, process_group
@@ -86,7 +86,7 @@ def train(
 
     Raises:
         BadInput: classes out of range, or no labelled sites.
-        RuntimeError: a loss is not finite; names the step and the batch's sites.
+        Fault: a loss or weight is not finite; names the step and the batch's sites, and keeps the state before.
         SystemExit: 143, after SIGTERM.
     """
     check_classes(labelled, validation, model.n_classes)
@@ -126,9 +126,10 @@ def train(
         log(f"resumed at step {step} of {n_steps}")
 
     def save() -> None:
-        losses.check()
+        state = state_tensors(modules, optimizer)
+        losses.check(state.values())  # what is saved last, and what is returned, is good
         note = {"step": step, "history": history, "scaler": scaler.state_dict()}
-        checkpoints.save(modules, optimizer, group.sum(totals), note)
+        checkpoints.save(state, group.sum(totals), note)
         if group.any(terminated.is_set()):
             log(f"SIGTERM: state saved at step {step} of {n_steps}")
             raise SystemExit(143)

@@ -7,7 +7,7 @@ from typing import Any
 from cellsignal.config.load import read_config
 from cellsignal.errors import BadInput
 from cellsignal.files import canonical_json, read_json, sha256_file
-from cellsignal.provenance.stages import Stage, changed_modules, changed_settings, read_stage
+from cellsignal.provenance.stages import Stage, changed_modules, changed_settings, read_stage, settings_by_name
 from cellsignal.provenance.verdict import Answer
 from cellsignal.provenance.walk import Ancestry
 
@@ -63,19 +63,6 @@ def raw_folder(ancestry: Ancestry) -> Path | None:
         return None
 
 
-def settings_by_name(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Every setting by its dotted name; the items of a list of named sections (models) by their names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, list) and value and all(isinstance(item, dict) and "name" in item for item in value):
-            value = {item["name"]: item for item in value}
-        if isinstance(value, Mapping) and value:
-            found |= settings_by_name(value, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = value
-    return found
-
-
 def _outdated(ancestry: Ancestry, library: Path) -> list[str]:
     """Stages that the present plan or code would make differently, with the settings and modules that differ."""
     stages = {(r.rule, r.stage["path"], r.stage["sha256"]): r.stage for r in ancestry.receipts.values()}
@@ -91,7 +78,7 @@ def _differences(rule: str, made: dict[str, Any], path: Path, library: Path) -> 
         return ["missing"]
     stage = Stage(rule, made["settings"], made["code"])
     try:
-        found = changed_settings(stage, read_stage(path))
+        found = changed_settings(stage.settings, read_stage(path).settings)
         found += changed_modules(stage, library / f"{rule}.py", library)
     except (BadInput, OSError, SyntaxError) as error:
         return [str(error)]

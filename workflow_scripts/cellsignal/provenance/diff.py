@@ -16,8 +16,8 @@ import pandas as pd
 from cellsignal.ensemble import read_probabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
-from cellsignal.provenance.current import settings_by_name
 from cellsignal.provenance.receipts import Receipt
+from cellsignal.provenance.stages import settings_by_name
 from cellsignal.provenance.walk import Ancestry, walk
 from cellsignal.scoring import best_treatment
 from cellsignal.sites import read_table

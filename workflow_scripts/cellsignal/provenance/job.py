@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cellsignal.errors import BadInput, raise_all
-from cellsignal.files import sha256_file, write_json
+from cellsignal.files import remove_parts, sha256_file, write_json
 from cellsignal.processes import processes
 from cellsignal.provenance.code import third_party
 from cellsignal.provenance.receipts import (
@@ -29,8 +29,8 @@ class Job:
     """One run of one rule. Create it first, do the work, call `finish` last.
 
     `inputs` maps names to paths: the stage file, receipts (by suffix) and the artefacts that those
-    receipts list. Raises `BadInput` when the code on disk is not what the job was planned with, or an
-    input is not what its receipt says.
+    receipts list. What a killed run of the same job left half-written beside its outputs is removed. Raises
+    `BadInput` when the code on disk is not what the job was planned with, or an input is not what its receipt says.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class Job:
         self._inputs = {self._name(path): sha256_file(path) for path in receipts}
         read = {self._name(path): read_receipt(path) for path in receipts}
         raise_all(check_inputs(artefacts, read, results), f"{rule}: inputs that are not what was made")
+        for path in [*self.outputs, self.receipt]:
+            remove_parts(path)
         self._provenance_seconds = time.perf_counter() - began  # what stage file and receipts cost the job
 
     def _name(self, path: Path) -> str:

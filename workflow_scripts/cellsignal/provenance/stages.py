@@ -5,13 +5,13 @@ input of the rule, so Snakemake reruns the rule when, and only when, its content
 its settings from it, not from the live configuration.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cellsignal.errors import BadInput
-from cellsignal.files import canonical_json, read_json, write_text
+from cellsignal.files import canonical_json, read_json
 from cellsignal.provenance.code import code_digests
 
 FORMAT = 1
@@ -26,17 +26,10 @@ class Stage:
     code: dict[str, str]
 
 
-def write_stage(path: str | Path, rule: str, settings: dict[str, Any], code: dict[str, str]) -> bool:
-    """Write a stage file if its content changed; returns whether it did.
-
-    An unchanged file keeps its modification time, so planning alone never reruns anything.
-    """
-    text = canonical_json({"format": FORMAT, "rule": rule, "settings": settings, "code": code})
-    path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_text(path, text)
-    return True
+def stage_text(stage: Stage) -> str:
+    """The text of a stage file."""
+    content = {"format": FORMAT, "rule": stage.rule, "settings": stage.settings, "code": stage.code}
+    return canonical_json(content)
 
 
 def read_stage(path: str | Path) -> Stage:
@@ -52,9 +45,9 @@ def read_stage(path: str | Path) -> Stage:
         raise BadInput(f"{path}: not a stage file ({error})") from error
 
 
-def changed_settings(made: Stage, planned: Stage) -> list[str]:
+def changed_settings(made: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
     """Settings that were planned otherwise after `made`, one sentence each."""
-    before, after = dict(_leaves(made.settings)), dict(_leaves(planned.settings))
+    before, after = settings_by_name(made), settings_by_name(planned)
     return [
         f"{name}: {_short(after, name)}, was {_short(before, name)}"
         for name in sorted(before.keys() | after.keys())
@@ -62,13 +55,17 @@ def changed_settings(made: Stage, planned: Stage) -> list[str]:
     ]
 
 
-def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name."""
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{above}{key}.")
+def settings_by_name(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Every setting by its dotted name; the items of a list of named sections (models) by their names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) and "name" in item for item in value):
+            value = {item["name"]: item for item in value}
+        if isinstance(value, Mapping) and value:
+            found |= settings_by_name(value, f"{above}{key}.")
         else:
-            yield f"{above}{key}", value
+            found[f"{above}{key}"] = value
+    return found
 
 
 def _short(values: dict[str, Any], name: str) -> str:
@@ -76,11 +73,15 @@ def _short(values: dict[str, Any], name: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
+def changed_code(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Modules whose digests differ, one sentence each."""
+    return [
+        f"{module}: " + ("no longer used" if module not in after else "new" if module not in before else "changed")
+        for module in sorted(before.keys() | after.keys())
+        if before.get(module) != after.get(module)
+    ]
+
+
 def changed_modules(stage: Stage, script: str | Path, library: str | Path) -> list[str]:
     """Modules whose code on disk is not what the stage was planned with, one sentence each."""
-    now = code_digests(script, library)
-    return [
-        f"{module}: " + ("no longer used" if module not in now else "new" if module not in stage.code else "changed")
-        for module in sorted(stage.code.keys() | now.keys())
-        if stage.code.get(module) != now.get(module)
-    ]
+    return changed_code(stage.code, code_digests(script, library))
