@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from cellsignal.config.learning import ModelSettings
-from cellsignal.losses import arcface_logits, classification_loss, consistency_loss
+from cellsignal.losses import arcface, classification_loss, consistency_loss, soft_labels
 
 ARCFACE = ModelSettings(name="a", backbone="resnet10t", head="arcface", scale=30.0, margin=0.5)
+
+
+def labels(target, classes: int = 7) -> torch.Tensor:
+    return soft_labels(torch.as_tensor(target), classes)
 
 
 def arcface_by_loop(cosines: np.ndarray, target: np.ndarray, weight: np.ndarray, s: float, m: float) -> float:
@@ -30,7 +34,7 @@ def test_arcface_is_the_published_formula(margin):
     cosines[0, target[0]] = -0.999  # θ + m > π
     settings = ARCFACE.model_copy(update={"margin": margin})
     loss = classification_loss(
-        torch.tensor(30 * cosines, dtype=torch.float32), torch.tensor(target), settings, torch.tensor(weight)
+        torch.tensor(30 * cosines, dtype=torch.float32), labels(target), settings, torch.tensor(weight)
     )
     assert loss.item() == pytest.approx(arcface_by_loop(cosines, target, weight, 30.0, margin), rel=1e-4)
 
@@ -38,27 +42,27 @@ def test_arcface_is_the_published_formula(margin):
 def test_the_margin_never_rewards_a_larger_angle():
     theta = torch.linspace(0, math.pi, 1001, dtype=torch.float64)
     logits = torch.stack([30 * theta.cos(), torch.zeros(1001, dtype=torch.float64)], 1)
-    true = arcface_logits(logits, torch.zeros(1001, dtype=torch.int64), 30.0, 0.5)[:, 0]
+    true = arcface(logits, 30.0, 0.5)[:, 0]
     assert (true.diff() < 1e-9).all()
     assert (true <= logits[:, 0]).all()
 
 
 def test_the_gradient_is_finite_at_perfect_agreement():
     logits = torch.tensor([[30.0, -30.0]], requires_grad=True)
-    classification_loss(logits, torch.tensor([0]), ARCFACE).backward()
+    classification_loss(logits, labels([0], 2), ARCFACE).backward()
     assert torch.isfinite(logits.grad).all()
 
 
 def test_softmax_with_smoothing_and_weights():
     softmax = ARCFACE.model_copy(update={"head": "softmax"})
-    logits, target = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 2])
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     probabilities = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
     smooth = np.full((2, 3), 0.1 / 3)
     smooth[0, 0] += 0.9
     smooth[1, 2] += 0.9
     expected = -(smooth * np.log(probabilities)).sum(1)
     weight = np.array([1.0, 0.05])
-    loss = classification_loss(logits, target, softmax, torch.tensor(weight), label_smoothing=0.1)
+    loss = classification_loss(logits, labels([0, 2], 3), softmax, torch.tensor(weight), label_smoothing=0.1)
     assert loss.item() == pytest.approx((expected * weight).sum() / 2, rel=1e-5)
 
 

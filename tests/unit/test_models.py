@@ -19,13 +19,13 @@ def settings(**changes) -> ModelSettings:
 @pytest.mark.parametrize("embedding", [None, 16])
 def test_embedding_and_logits_have_the_stated_shapes(head, embedding):
     model = build_model(settings(head=head, embedding=embedding, dropout=0.2), 6, 11)
-    found, logits = model(IMAGES)
+    found, logits, _ = model(IMAGES)
     assert found.shape == (4, embedding or 512) and logits.shape == (4, 11)
 
 
 def test_arcface_logits_are_scaled_cosines_and_bounded_by_the_scale():
     model = build_model(settings(scale=20.0, embedding=8), 6, 5).eval()
-    embedding, logits = model(IMAGES)
+    embedding, logits, _ = model(IMAGES)
     by_hand = 20.0 * F.cosine_similarity(embedding[:, None], model.head.weight[None], dim=2)
     torch.testing.assert_close(logits, by_hand, rtol=1e-4, atol=1e-4)
     assert logits.abs().max() <= 20.0

@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from cellsignal.assignment import balance
 from cellsignal.calibration import apply_temperature
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.ensemble import WellProbabilities, read_probabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
@@ -305,7 +306,7 @@ def _pseudo_labels(run: _Run, well: pd.Series, final: int | None) -> Iterator[Va
         trained = [
             tuned
             for tuned in run.of_rule("finetune_cell_type")
-            if name in tuned.reads and tuned.wildcards["cell_type"] == well["cell_type"]
+            if name in tuned.reads and tuned.wildcards["cell_type"] in (well["cell_type"], ALL_CELL_TYPES)
         ]
         used: set[str] = set()
         for tuned in trained:
