@@ -58,7 +58,7 @@ def test_a_plates_prediction_is_that_of_the_plate_alone():
     settings = PredictSettings(views=1, batch_size=40, batch_norm="plate")
     both, _ = predict(model, reader, by_plate(range(55), PLATES), settings)
     for plate in (4, 9):
-        rows = np.flatnonzero(PLATES == plate)
+        rows = np.flatnonzero(plate == PLATES)
         alone, _ = predict(model, reader, by_plate(range(rows[0], rows[-1] + 1), PLATES[rows]), settings)
         np.testing.assert_array_equal(both[rows], alone)
     mixed, _ = predict(model, reader, by_plate(range(55), PLATES), PredictSettings(views=1, batch_size=40))

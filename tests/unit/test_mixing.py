@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cellsignal.augment import Draws
 from cellsignal.config.learning import AugmentSettings
 from cellsignal.losses import soft_labels
 from cellsignal.mixing import cut_box, draw_mix
@@ -18,7 +19,7 @@ def numbered() -> torch.Tensor:
 
 def drawn(seed: int = 0, **settings: float):
     images = numbered()
-    mix = draw_mix(images.shape, AugmentSettings(**settings), torch.Generator().manual_seed(seed))
+    mix = draw_mix(images.shape, AugmentSettings(**settings), Draws(torch.Generator().manual_seed(seed)))
     assert mix is not None
     return images, mix
 
@@ -93,7 +94,7 @@ def test_shares_follow_beta_and_with_both_kinds_half_of_the_batches_are_cut():
 def test_without_mixing_nothing_is_drawn_and_a_seed_gives_the_same_again():
     generator = torch.Generator().manual_seed(3)
     before = generator.get_state()
-    assert draw_mix(numbered().shape, AugmentSettings(), generator) is None
+    assert draw_mix(numbered().shape, AugmentSettings(), Draws(generator)) is None
     assert torch.equal(generator.get_state(), before)
     first, second = (drawn(5, cutmix=1.0)[1] for _ in range(2))
     assert torch.equal(first.partner, second.partner) and torch.equal(first.share, second.share)
