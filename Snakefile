@@ -3,6 +3,7 @@
 #   make demo                                     a simulated screen, end to end
 #   snakemake --profile slurm all                 config.yaml (DeepNoise on RxRx1) on a cluster
 #   snakemake all --profile profiles/local --configfile recipes/R.yaml
+#   snakemake ablation …                          what each part of the recipe is worth
 
 
 configfile: "config.yaml"
@@ -14,6 +15,7 @@ include: "rules/train.smk"
 include: "rules/label.smk"
 include: "rules/submit.smk"
 include: "rules/report.smk"
+include: "rules/ablation.smk"
 include: "rules/audit.smk"
 
 
@@ -40,3 +42,12 @@ rule packed:
     localrule: True
     message:
         "Raw images packed, normalization computed; nothing trained."
+
+
+rule ablation:
+    input:
+        recipe("ablation.json"),
+        recipe("figures/ablation.svg"),
+    localrule: True
+    message:
+        "The ablation is in {input}"

@@ -114,7 +114,7 @@ def main() -> None:
             build_model(settings, 1, len(classes)), reader, labelled, validation, config.train, config.augment,
             seed=0, state_dir=state, history_path=f"{state}/history.csv",
         )  # fmt: skip
-    logits, _ = predict(result.student, reader, validation.rows, validation.mean, validation.std, config.predict)
+    logits, _ = predict(result.student, reader, validation, config.predict)
     workflow_seconds = time.perf_counter() - started
 
     lines = {"plain script": (plain_seconds, of_plain), "workflow": (workflow_seconds, np.exp(logits))}

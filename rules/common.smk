@@ -8,6 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+from cellsignal.ablation import ablation_rungs, reference_models
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.config.load import check_config
 from cellsignal.errors import BadInput, Fault
 from cellsignal.files import read_json
@@ -134,19 +136,24 @@ if PLANNING:
     given = dict(workflow.config_settings.config)
     PLAN.add_unread(recipe("stages/sources.json"), {"files": sources, "given": given})
 
-MODELS = {model.name: model for model in CONFIG.models}
+CONFIGURED = {model.name: model for model in CONFIG.models}
+MODELS = CONFIGURED | reference_models(CONFIG)  # those are trained for `snakemake ablation` only
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]
 REFERENCES = [model.name for model in CONFIG.models if not model.ensemble]
 FOLDS = range(CONFIG.folds.count)
 ROUNDS = range(CONFIG.pseudo_labels.rounds + 1) if SUMMARY.test_cell_types else range(1)
 LAST_ROUND = f"round{ROUNDS[-1]}"
 ENSEMBLE_NAMES = [f"round{number}" for number in ROUNDS] + [f"reference-{name}" for name in REFERENCES]
+ABLATION = ablation_rungs(CONFIG, ROUNDS[-1], to_submit=bool(SUMMARY.test_cell_types))
+ABLATION_ENSEMBLES = sorted({rung.ensemble for rung in ABLATION} - set(ENSEMBLE_NAMES))
+TUNED = SUMMARY.cell_types if CONFIG.finetune and CONFIG.finetune.by_cell_type else [ALL_CELL_TYPES]
 
 
 wildcard_constraints:
     plate="[A-Za-z0-9][A-Za-z0-9._-]*",
     model="|".join(map(re.escape, MODELS)),
     fold=r"\d+",
-    cell_type="|".join(map(re.escape, SUMMARY.cell_types)),
+    cell_type="|".join(map(re.escape, [*SUMMARY.cell_types, ALL_CELL_TYPES])),
     round=r"\d+",
-    ensemble=r"round\d+|reference-.+",
+    variant=r"|stage1/|(plate|global)_batch_norm/",
+    ensemble=r"round\d+|(reference|stage1|teacher)-.+|(plate|global)_batch_norm",

@@ -4,23 +4,29 @@
 # Makes:    results/{screen}/{recipe}/ ensembles/{ensemble}.h5 rounds/{round}/pseudo_labels.parquet
 
 
+def averaged(ensemble):
+    """Variant, models and round of the predictions that an ensemble averages, by its name."""
+    if ensemble.startswith("round"):
+        return "", ENSEMBLE, int(ensemble.removeprefix("round"))
+    if ensemble.endswith("batch_norm"):
+        return f"{ensemble}/", ENSEMBLE, ROUNDS[-1]
+    kind, name = ensemble.split("-", 1)
+    return "stage1/" if kind == "stage1" else "", [name], 0
+
+
 def voters(wildcards):
-    """Predictions that an ensemble averages: a round's models, or one reference model."""
-    kind, name = re.fullmatch(r"(round|reference-)(.+)", wildcards.ensemble).groups()
+    """Predictions that an ensemble averages."""
+    variant, models, number = averaged(wildcards.ensemble)
     return expand(
-        recipe("predictions/{model}/fold{fold}/{cell_type}/round{round}.h5"),
-        model=ENSEMBLE if kind == "round" else name,
-        fold=FOLDS,
-        cell_type=SUMMARY.cell_types,
-        round=name if kind == "round" else 0,
+        PREDICTIONS, variant=variant, model=models, fold=FOLDS, cell_type=SUMMARY.cell_types, round=number
     )
 
 
-for ensemble in ENSEMBLE_NAMES:
+for ensemble in [*ENSEMBLE_NAMES, *ABLATION_ENSEMBLES]:
     stage(
         recipe,
         "ensemble_teachers",
-        {"models": ENSEMBLE if ensemble.startswith("round") else [ensemble], "folds": len(FOLDS)},
+        {"models": averaged(ensemble)[1], "folds": len(FOLDS)},
         unit=ensemble,
     )
 
@@ -55,7 +61,7 @@ rule pseudo_labels:
             recipe,
             "pseudo_labels",
             settings("balance")
-            | {"weight": CONFIG.pseudo_labels.weight, "share": CONFIG.pseudo_labels.share},
+            | {name: getattr(CONFIG.pseudo_labels, name) for name in ("weight", "share", "share_step")},
         ),
         receipts=[receipt(recipe("ensembles/round{round}.h5")), receipt(screen("sites.parquet"))],
         sites=ancient(screen("sites.parquet")),

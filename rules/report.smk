@@ -21,12 +21,12 @@ def report_settings(*names):
 
 def histories(suffix):
     """History files of every training, stage 1 and fine-tunes, or what stands beside them."""
-    first = expand(recipe("models/{model}/fold{fold}/stage1/"), model=MODELS, fold=FOLDS)
+    first = expand(recipe("models/{model}/fold{fold}/stage1/"), model=CONFIGURED, fold=FOLDS)
     second = expand(
         recipe("models/{model}/fold{fold}/{cell_type}/round{round}/"),
         model=ENSEMBLE,
         fold=FOLDS,
-        cell_type=SUMMARY.cell_types,
+        cell_type=TUNED,
         round=ROUNDS,
     )
     if suffix == "history":
@@ -39,10 +39,12 @@ def histories(suffix):
 # The model, fold and weights that t-SNE and Grad-CAM look at: the first of the ensemble, fold 0.
 EXPLAINED = ENSEMBLE[0]
 EXPLAINED_PREDICTIONS = expand(
-    recipe("predictions/{model}/fold0/{cell_type}/{round}.h5"),
+    PREDICTIONS,
+    variant="",
     model=EXPLAINED,
+    fold=0,
     cell_type=SUMMARY.cell_types,
-    round=LAST_ROUND,
+    round=ROUNDS[-1],
 )
 EXPLAINED_WEIGHTS = recipe(f"models/{EXPLAINED}/fold0/stage1/weights.safetensors")
 EXAMPLE_PLATES = list(SUMMARY.plates)[: CONFIG.report.example_plates]

@@ -2,9 +2,13 @@
 #
 # Requires: what data.smk makes; for rounds above 0 the pseudo-labels of the round before (label.smk).
 # Makes:    results/{screen}/{recipe}/ models/{model}/fold{fold}/… predictions/{model}/fold{fold}/…
+#           and, for the ablation, predictions/{variant}/{model}/fold{fold}/…
 
 STAGE_1 = recipe("models/{model}/fold{fold}/stage1")
 STAGE_2 = recipe("models/{model}/fold{fold}/{cell_type}/round{round}")
+PREDICTIONS = recipe("predictions/{variant}{model}/fold{fold}/{cell_type}/round{round}.h5")
+OTHER_BATCH_NORM = {"global": "plate", "plate": "global"}[CONFIG.predict.batch_norm]
+VARIANTS = ["", "stage1/", f"{OTHER_BATCH_NORM}_batch_norm/"]  # all but the first are the ablation's
 
 
 def training_data(wildcards):
@@ -15,9 +19,11 @@ def training_data(wildcards):
 
 def store_names(wildcards):
     """The plates of the wildcards' cell type, or all."""
-    wanted = getattr(wildcards, "cell_type", None)
+    wanted = getattr(wildcards, "cell_type", ALL_CELL_TYPES)
     return [
-        f"plates/{name}.h5" for name, plate in SUMMARY.plates.items() if wanted in (None, plate.cell_type)
+        f"plates/{name}.h5"
+        for name, plate in SUMMARY.plates.items()
+        if wanted in (ALL_CELL_TYPES, plate.cell_type)
     ]
 
 
@@ -47,9 +53,10 @@ def earlier_labels(wildcards):
 
 def prediction_weights(wildcards):
     """The teacher of a fine-tuned model; the weights of stage 1 where nothing is fine-tuned."""
-    if CONFIG.finetune is None or wildcards.model in REFERENCES:
+    if CONFIG.finetune is None or wildcards.model not in ENSEMBLE or wildcards.variant == "stage1/":
         return f"{STAGE_1}/weights.safetensors"
-    return f"{STAGE_2}/teacher.safetensors"
+    teacher = f"{STAGE_2}/teacher.safetensors"
+    return teacher if CONFIG.finetune.by_cell_type else teacher.replace("{cell_type}", ALL_CELL_TYPES)
 
 
 def receipts_of(function):
@@ -66,16 +73,23 @@ def finetuning(cell_type):
     """The settings of one cell type's fine-tunes: another's factor does not concern them."""
     factors = CONFIG.finetune.epochs_factor
     own = {name: factor for name, factor in factors.items() if name == cell_type}
-    return {"finetune": settings("finetune")["finetune"] | {"epochs_factor": own}}
+    return {
+        "finetune": settings("finetune")["finetune"] | {"epochs_factor": own},
+        "pseudo_label_ramp": CONFIG.pseudo_labels.ramp,
+    }
 
 
-for model in CONFIG.models:
+for model in MODELS.values():
     # Whether a model votes changes nothing about its weights.
     own = {"model": model.model_dump(mode="json", exclude={"ensemble"}), **settings("seed", "threads")}
     stage(recipe, "train_model", own | settings("augment", "train"), unit=model.name)
-    stage(recipe, "predict", own | settings("predict"), unit=model.name)
+    for variant in VARIANTS:
+        how = settings("predict")["predict"]
+        if variant.endswith("batch_norm/"):
+            how = how | {"batch_norm": OTHER_BATCH_NORM}
+        stage(recipe, "predict", own | {"predict": how}, unit=f"{variant}{model.name}")
     if CONFIG.finetune is not None and model.ensemble:
-        for cell_type in SUMMARY.cell_types:
+        for cell_type in TUNED:
             stage(
                 recipe,
                 "finetune_cell_type",
@@ -155,7 +169,7 @@ rule finetune_cell_type:
 
 rule predict:
     input:
-        stage=recipe("stages/predict/{model}.json"),
+        stage=recipe("stages/predict/{variant}{model}.json"),
         receipts=training_data,
         weights_receipt=receipts_of(prediction_weights),
         sites=ancient(screen("sites.parquet")),
@@ -165,12 +179,12 @@ rule predict:
         stores=ancient(stores),
         weights=ancient(prediction_weights),
     output:
-        predictions=recipe("predictions/{model}/fold{fold}/{cell_type}/round{round}.h5"),
-        receipt=receipt(recipe("predictions/{model}/fold{fold}/{cell_type}/round{round}.h5")),
+        predictions=PREDICTIONS,
+        receipt=receipt(PREDICTIONS),
     log:
-        recipe("logs/predict/{model}_fold{fold}_{cell_type}_round{round}.log"),
+        recipe("logs/predict/{variant}{model}_fold{fold}_{cell_type}_round{round}.log"),
     benchmark:
-        recipe("benchmarks/predict/{model}_fold{fold}_{cell_type}_round{round}.tsv")
+        recipe("benchmarks/predict/{variant}{model}_fold{fold}_{cell_type}_round{round}.tsv")
     threads: CONFIG.threads
     resources:
         gpu=1,

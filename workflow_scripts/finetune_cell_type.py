@@ -43,7 +43,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
         for roles in (["train", "pseudo"], ["unlabelled"], ["validation"])
     )
     result = train(
-        load_model(settings, reader.shape[0], len(classes), snakemake.input.parent),
+        load_model(settings, reader.shape[0], len(classes), snakemake.input.parent, sites["cell_type"].nunique()),
         reader,
         labelled,
         validation,
@@ -55,6 +55,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
         unlabelled=unlabelled,
         mean_teacher=finetuning.mean_teacher,
         epochs_factor=finetuning.epochs_factor.get(cell_type, 1.0),
+        pseudo_label_ramp=job.settings["pseudo_label_ramp"],
     )
     if leads():
         save_weights(result.student, snakemake.output.student)

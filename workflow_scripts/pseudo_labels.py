@@ -15,7 +15,8 @@ with run(snakemake) as job:
         read_table(snakemake.input.classes),
         BalanceSettings(**job.settings["balance"]),
     )
-    labels = pseudo_labels(balanced.probabilities, balanced.result, job.settings["weight"], job.settings["share"])
+    share = min(1.0, job.settings["share"] + int(snakemake.wildcards.round) * job.settings["share_step"])
+    labels = pseudo_labels(balanced.probabilities, balanced.result, job.settings["weight"], share)
     write_table(labels, snakemake.output.labels)
     print(f"{len(labels):,} of {len(balanced.wells):,} test wells labelled")
     print(*balanced.result.log, sep="\n")

@@ -28,7 +28,12 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
     folds = read_table(snakemake.input.folds)
     rows = training_rows(sites, folds, fold, reader.site_id, controls=optimization.controls)
     result = train(
-        build_model(settings, reader.shape[0], len(read_table(snakemake.input.classes))),
+        build_model(
+            settings,
+            reader.shape[0],
+            len(read_table(snakemake.input.classes)),
+            n_cell_types=sites["cell_type"].nunique(),
+        ),
         reader,
         labelled=sites_of_role(rows, ["train"], reader, sites, statistics, settings.normalization),
         validation=sites_of_role(rows, ["validation"], reader, sites, statistics, settings.normalization),

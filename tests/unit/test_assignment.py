@@ -114,11 +114,24 @@ def test_an_unsure_rotation_is_not_used_and_said() -> None:
     assert repeats(wells, result.assigned, "experiment") == 0
 
 
-def test_doubles_that_the_iteration_leaves_are_said() -> None:
+def test_doubles_that_the_iteration_leaves_are_parted_and_said() -> None:
     wells, p = screen({"T": 1})
     p[:] = p[0]
     result = balance(p, wells, "iterative")
-    assert result.log == ["T: 31 wells got a class that another has; found no better"]
+    assert result.log == ["T: the iteration gave 31 wells another's class; they got those left over"]
+    assert repeats(wells, result.assigned, "experiment") == 0
+
+
+@pytest.mark.parametrize("method", ["uniqueness", "iterative"])
+def test_no_class_is_twice_on_a_plate_whatever_the_probabilities(method: str) -> None:
+    wells, _ = screen({"T": 1, "S": 2})
+    random = np.random.default_rng(3)
+    for concentration in (0.01, 0.1, 1.0):
+        rows = np.round(random.dirichlet(np.full(CLASSES + 2, concentration), len(wells)), 2)  # many ties
+        kept = random.random(len(wells)) > 0.15
+        for groups in (None, GROUPS):
+            result = balance(rows[kept], wells[kept], method, groups, treatments=np.arange(CLASSES))
+            assert repeats(wells[kept], result.assigned, "plate_id") == 0
 
 
 @pytest.mark.parametrize("method", METHODS[1:])

@@ -115,6 +115,22 @@ def _second_draw() -> float:
     return torch.rand(1, generator=random).item()
 
 
+def test_a_crop_is_a_square_inside_the_image_scaled_back_to_its_size():
+    size, n = 64, 600
+    place = torch.arange(float(size))
+    ramps = torch.stack([place.expand(size, size), place[:, None].expand(size, size)]).expand(n, 2, size, size)
+    cropped = augment(ramps.contiguous(), AugmentSettings(**OFF, crop=0.5), draws())
+    across, down = cropped[:, 0, 32, 1:-1], cropped[:, 1, 1:-1, 32]
+    side = (across[:, -1] - across[:, 0]) / (size - 3)
+    torch.testing.assert_close((down[:, -1] - down[:, 0]) / (size - 3), side, rtol=1e-3, atol=1e-3)  # square
+    assert side.min() >= 0.499 and side.max() <= 1.001
+    assert side.mean().item() == pytest.approx(0.75, abs=0.02) and side.std().item() == pytest.approx(0.144, abs=0.01)
+    for centre in (across.mean(1), down.mean(1)):
+        free = (1 - side) * size / 2  # how far the centre of a crop of this side can lie from the image's
+        assert ((centre - (size - 1) / 2).abs() <= free + 0.01).all()
+        assert ((centre - (size - 1) / 2) / free)[side < 0.9].std().item() == pytest.approx(3**-0.5, abs=0.04)
+
+
 def test_shift_moves_by_at_most_its_share():
     image = torch.zeros(300, 1, 40, 40)
     image[:, :, 20, 20] = 1.0

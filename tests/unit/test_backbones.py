@@ -70,6 +70,34 @@ def test_xception_wide_has_deepnoises_widths():
         create_backbone("xception_wide", 6, pretrained=True)
 
 
+def test_the_capstones_baseline_has_its_published_layers():
+    with torch.device("meta"):  # its fully connected layer alone has 145 million weights
+        baseline = create_backbone("capstone_cnn", 6)
+        assert baseline(torch.zeros(2, 6, 512, 512)).shape == (2, 2216) and n_features(baseline) == 2216
+    shapes = [tuple(weight.shape) for weight in baseline.parameters()]
+    assert shapes == [(16, 6, 7, 7), (64, 16, 7, 7), (2216, 65536)]  # no biases
+    small = create_backbone("capstone_cnn", 3, {"image_size": 48, "width": 10})
+    assert small(torch.zeros(2, 3, 48, 48)).shape == (2, 10)
+    with pytest.raises(BadInput, match="image_size 50; expected a multiple of 16"):
+        create_backbone("capstone_cnn", 3, {"image_size": 50})
+
+
+def test_a_memory_efficient_densenet_has_the_gradients_of_a_plain_one():
+    images = torch.randn(2, 6, 32, 32, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for efficient in (False, True):
+        torch.manual_seed(0)
+        small = {"memory_efficient": efficient, "growth_rate": 8, "block_config": (2, 2)}
+        backbone = create_backbone("densenet161", 6, small)
+        backbone(images).square().sum().backward()
+        gradients.append({name: weight.grad for name, weight in backbone.named_parameters()})
+    assert any(block.grad_checkpointing for block in backbone.modules() if hasattr(block, "grad_checkpointing"))
+    for name, plain in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], plain, rtol=1e-4, atol=1e-5, msg=name)
+    with torch.device("meta"):
+        assert n_features(create_backbone("densenet161", 6)) == 2208
+
+
 @pytest.mark.parametrize("n_channels", [1, 2, 4, 6, 7])
 def test_an_adapted_stem_answers_equal_channels_as_before(n_channels):
     weight, image = torch.randn(5, 3, 7, 7), torch.randn(1, 1, 16, 16)

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from cellsignal.errors import BadInput
-from cellsignal.loader import TrainingSites, batches, batches_in, endless_batch, epoch_order, prefetch
+from cellsignal.loader import (
+    TrainingSites,
+    batches,
+    batches_in,
+    endless_batch,
+    epoch_order,
+    plate_batches,
+    plate_batches_in,
+    prefetch,
+)
 
 
 class Reader:
@@ -41,6 +50,22 @@ def test_batches_are_full_and_can_start_anywhere():
     assert [list(b) for b in batches(order, 4, start=1)] == [[4, 5, 6, 7]]
     assert [list(b) for b in batches(order[:3], 4)] == [[0, 1, 2]]
     assert (batches_in(10, 4), batches_in(3, 4)) == (2, 1)
+
+
+def test_plate_batches_are_of_one_plate_each_in_an_order_that_follows_from_seed_and_epoch():
+    plate = np.random.default_rng(0).permutation(np.repeat([3, 5, 8], [20, 9, 2]))
+    epochs = [list(plate_batches(plate, 4, 7, epoch)) for epoch in range(40)]
+    for found in epochs:
+        assert len(found) == plate_batches_in(plate, 4) == 5 + 2 + 1
+        assert all(len(set(plate[batch])) == 1 for batch in found)
+        assert sorted(len(batch) for batch in found) == [2, 4, 4, 4, 4, 4, 4, 4]
+        visited = np.concatenate(found)
+        assert len(set(visited.tolist())) == len(visited) == 30
+    order = [[plate[batch[0]] for batch in found] for found in epochs[:2]]
+    assert order[0] != order[1]
+    assert set(np.concatenate([np.concatenate(found) for found in epochs]).tolist()) == set(range(31))
+    again = list(plate_batches(plate, 4, 7, 1, start=3))
+    assert [batch.tolist() for batch in again] == [batch.tolist() for batch in epochs[1][3:]]
 
 
 def test_the_endless_walk_visits_all_equally_and_is_computed_from_the_step():

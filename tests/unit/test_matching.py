@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from cellsignal.matching import assign_classes, level_classes, sinkhorn, unique_classes
+from cellsignal.matching import assign_classes, level_classes, part_doubles, sinkhorn, unique_classes
 
 
 def tables(n_wells: int, n_classes: int, count: int = 20) -> list[np.ndarray]:
@@ -82,6 +82,15 @@ def test_iteration_leaves_a_good_answer_alone_and_ends_on_a_hopeless_one() -> No
     equal = np.tile([0.7, 0.2, 0.1], (3, 1))  # no score of a class tells equal wells apart
     chosen, doubles = level_classes(equal)
     assert doubles == 2 and len(set(chosen.tolist())) == 1
+
+
+def test_parted_doubles_keep_the_surest_well_and_take_the_best_of_what_is_free() -> None:
+    p = np.array([[0.6, 0.1, 0.1, 0.2], [0.8, 0.05, 0.1, 0.05], [0.1, 0.7, 0.1, 0.1], [0.5, 0.2, 0.25, 0.05]])
+    assert part_doubles(p, np.array([0, 0, 1, 0])).tolist() == [3, 0, 1, 2]
+    for table in tables(6, 8):
+        parted = part_doubles(table, table.argmax(axis=1))
+        assert len(set(parted.tolist())) == 6
+    np.testing.assert_array_equal(part_doubles(p, np.array([3, 0, 1, 2])), [3, 0, 1, 2])
 
 
 def test_impossible_wells_still_get_a_class() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellsignal.assignment import LEAST_Z
+from cellsignal.assignment import LEAST_Z, balance
+from cellsignal.config.labelling import Method
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
 from cellsignal.ladder import ladder
@@ -85,6 +86,24 @@ def test_rotations_of_the_test_experiments(name: str, wells: pd.DataFrame, group
     assert table.loc[~sure, "experiment"].tolist() == ["U2OS-04"]
     assert (table["rotation"] == expected)[sure].all()
     assert sure.sum() == 17
+
+
+@pytest.mark.parametrize("method", ["uniqueness", "iterative", "assignment"])
+def test_real_plates_with_missing_wells_hold_no_class_twice(
+    method: Method, wells: pd.DataFrame, groups: PlateGroups
+) -> None:
+    lacking = ["HUVEC-18", "RPE-09"]  # a well of each has no images; RPE-09 here lacks twenty more
+    chosen = wells[wells["experiment"].isin(lacking)]
+    chosen = chosen.drop(index=chosen.index[chosen["experiment"] == "RPE-09"][:20]).reset_index(drop=True)
+    assert chosen.groupby("experiment").size().to_dict() == {"HUVEC-18": 1107, "RPE-09": 1087}
+    every = WellProbabilities(
+        wells["well_id"].to_numpy(str), probabilities(submitted("a", wells)).astype(np.float32), np.full(len(wells), "")
+    )
+    result = balance(every.of_wells(chosen["well_id"]), chosen, method, groups)
+    table = chosen.assign(sirna=result.assigned)
+    assert not table.duplicated(["experiment", "sirna"]).any()
+    for plate, on_plate in table.groupby("plate_id"):
+        assert len({groups.group_of[sirna] for sirna in on_plate["sirna"]}) == 1, plate
 
 
 def test_real_ladder(wells: pd.DataFrame, answers: pd.DataFrame, groups: PlateGroups) -> None:

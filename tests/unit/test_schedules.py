@@ -3,7 +3,7 @@
 import pytest
 
 from cellsignal.config.learning import Optimization, Schedule
-from cellsignal.schedules import learning_rate, scaled, total_steps
+from cellsignal.schedules import learning_rate, pseudo_label_share, scaled, total_steps
 
 
 def run(epochs: float, rate: float = 1.0, **schedule: object) -> Optimization:
@@ -67,3 +67,10 @@ def test_a_run_has_at_least_one_step_and_takes_fractions_of_an_epoch():
     assert total_steps(10, run(0.01)) == 1
     assert total_steps(10, run(2.5)) == 25
     assert learning_rate(0, 10, run(1, kind="constant")) == 1.0
+
+
+def test_the_pseudo_labels_weight_is_0_up_to_t1_and_full_from_t2():
+    at = [pseudo_label_share(t, [0.2, 0.6]) for t in (0, 0.2, 0.3, 0.4, 0.6, 1)]
+    assert at == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
+    assert pseudo_label_share(0.0, None) == 1.0
+    assert [pseudo_label_share(t, [0.5, 0.5]) for t in (0.5, 0.51)] == [0.0, 1.0]

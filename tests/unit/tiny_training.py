@@ -6,6 +6,7 @@ Run as a script: `tiny_training.py STATE_DIR DIE_AT_READ SIGNAL`.
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ class Reader:
         return self.pixels[rows]
 
 
-def sites(rows: range, labelled: bool = True, weight: float = 1.0) -> TrainingSites:
+def sites(rows: Sequence[int], labelled: bool = True, weight: float = 1.0) -> TrainingSites:
     n, target = len(rows), np.asarray(rows) % CLASSES if labelled else np.full(len(rows), -1)
     mean, std = np.full((n, CHANNELS), 90, np.float32), np.full((n, CHANNELS), 30, np.float32)
     return TrainingSites(np.asarray(rows), target, np.full(n, weight, np.float32), mean, std)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellsignal.config.labelling import Method
 from cellsignal.errors import raise_all
-from cellsignal.matching import FLOOR, assign_classes, level_classes, sinkhorn, unique_classes
+from cellsignal.matching import FLOOR, assign_classes, level_classes, part_doubles, sinkhorn, unique_classes
 from cellsignal.plate_groups import PlateGroups, Rotation, infer_rotations, repeated_classes
 
 LEAST_Z = 2.0  # standard errors; a rotation that leads by less is not used: a wrong one spoils every well
@@ -96,7 +96,8 @@ def balance(
             else:
                 chosen, doubles = level_classes(part, step)
                 if doubles:
-                    log.append(f"{name}: {doubles} wells got a class that another has; found no better")
+                    chosen = part_doubles(part, chosen)
+                    log.append(f"{name}: the iteration gave {doubles} wells another's class; they got those left over")
         assigned[rows] = columns[chosen]
     return BalanceResult(assigned, p.astype(np.float32), rotations, log)
 

@@ -79,9 +79,9 @@ def standardize(
 def augment(batch: Tensor, settings: AugmentSettings, draws: Draws, weak: bool = False) -> Tensor:
     """Moved, turned and partly erased copy of `batch`, standardized float (n, c, h, w), per-site choices.
 
-    In this order: flips and 90° rotations; zoom, shift and free rotation in one resampling (left out where
-    none is asked; the image is mirrored beyond its border); erasing of one rectangle to 0, the group's mean.
-    `weak` stops after the flips and rotations.
+    In this order: flips and 90° rotations; zoom, crop, shift and free rotation in one resampling (left out
+    where none is asked; the image is mirrored beyond its border); erasing of one rectangle to 0, the group's
+    mean. `weak` stops after the flips and rotations.
 
     Raises:
         BadInput: 90° rotations of images that are not square.
@@ -90,7 +90,7 @@ def augment(batch: Tensor, settings: AugmentSettings, draws: Draws, weak: bool =
         batch = _flip_and_turn(batch, settings, draws)
     if weak:
         return batch
-    if settings.scale or settings.shift or settings.rotate_degrees:
+    if settings.scale or settings.crop or settings.shift or settings.rotate_degrees:
         batch = _resample(batch, settings, draws)
     if settings.erase:
         batch = _erase(batch, settings.erase, draws)
@@ -136,6 +136,10 @@ def _resample(batch: Tensor, settings: AugmentSettings, draws: Draws) -> Tensor:
     limit = math.radians(settings.rotate_degrees)
     angle = draws.uniform(-limit, limit, n)
     shift = draws.uniform(-2.0 * settings.shift, 2.0 * settings.shift, n, 2)  # grid units: -1 to 1
+    if settings.crop:
+        side = draws.uniform(settings.crop, 1.0, n)
+        zoom = zoom / side
+        shift = shift + (1.0 - side)[:, None] * draws.uniform(-1.0, 1.0, n, 2)
     cosine, sine, aspect = angle.cos() / zoom, angle.sin() / zoom, height / width
     rows = [
         torch.stack([cosine, -sine * aspect, shift[:, 0]], 1),

@@ -1,4 +1,4 @@
-"""Backbones: any timm model on images of any number of channels, and Xception-Wide.
+"""Backbones: any timm model on images of any number of channels, Xception-Wide, and the capstone's baseline.
 
 timm imports torchvision. A CPU build of PyTorch beside a CUDA build of torchvision makes that import
 fail, because torchvision's operators are not loaded but two of them are described; declaring these two
@@ -68,6 +68,41 @@ def xception_wide(pretrained: bool = False, **options: Any) -> XceptionWide:
     return XceptionWide(**options)
 
 
+class CapstoneCNN(nn.Sequential):
+    """The capstone project's baseline: two convolutions, each followed by pooling, and a fully connected layer.
+
+    (n, in_chans, size, size) → (n, width): conv 7 × 7 / 2 to 16 channels, pool 2, conv 7 × 7 / 2 to 64, pool
+    2, FC; no biases. At its 512² pixels the FC layer has 65,536 inputs. `image_size` is a multiple of 16.
+    """
+
+    def __init__(self, in_chans: int = 6, image_size: int = 512, width: int = 2216) -> None:
+        if image_size % 16:
+            raise BadInput(f"capstone_cnn: image_size {image_size}; expected a multiple of 16")
+        super().__init__(
+            nn.Conv2d(in_chans, 16, 7, stride=2, padding=3, bias=False),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 64, 7, stride=2, padding=3, bias=False),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64 * (image_size // 16) ** 2, width, bias=False),
+            nn.ReLU(inplace=True),
+        )
+        self.num_features = width
+        self.pretrained_cfg = {"first_conv": "0"}
+
+
+@register_model
+def capstone_cnn(pretrained: bool = False, **options: Any) -> CapstoneCNN:
+    """The capstone's baseline as a timm model; options: `image_size`, `width`."""
+    if pretrained:
+        raise BadInput("capstone_cnn: no weights are published; give `pretrained` a safetensors file, or false")
+    for of_timm in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "num_classes"):
+        options.pop(of_timm, None)
+    return CapstoneCNN(**options)
+
+
 def create_backbone(
     name: str,
     n_channels: int,
@@ -86,7 +121,9 @@ def create_backbone(
     """
     if ":" not in name and not timm.is_model(name):  # a colon: a model on a hub
         near = ", ".join(difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5))
-        raise BadInput(f"backbone {name}: not a timm model nor xception_wide" + (f"; nearest: {near}" if near else ""))
+        raise BadInput(
+            f"backbone {name}: not a timm model, xception_wide or capstone_cnn" + (f"; nearest: {near}" if near else "")
+        )
     try:
         backbone: nn.Module = timm.create_model(
             name, pretrained=pretrained is True, in_chans=n_channels, num_classes=0, **(options or {})

@@ -93,7 +93,7 @@ def grad_cam(
 ) -> np.ndarray:
     """Where the evidence for a class lies (Grad-CAM, Selvaraju et al. 2017), float32 (n, h, w) in 0–1.
 
-    `model` returns logits, or a tuple whose last item they are; it runs in evaluation mode and is left as it
+    `model` returns logits, or a tuple whose second item they are; it runs in evaluation mode and is left as it
     was. `images`: normalized float (n, channels, h, w) on the model's device. `target`: class index per
     image; default: the class that the model calls. `layer`: the module whose feature map is read; default:
     `last_spatial_layer`. A map is scaled by its own largest value; it is 0 where nothing speaks for the
@@ -165,7 +165,7 @@ def last_spatial_layer(model: nn.Module, image: Tensor) -> nn.Module:
 
 
 def _logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return output[-1] if isinstance(output, tuple) else output
+    return output[1] if isinstance(output, tuple) else output
 
 
 def attention(

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from cellsignal.errors import raise_all
 
 Rows = NDArray[np.int64]
+Item = TypeVar("Item")
 
-LABELLED, UNLABELLED = 0, 1  # streams of random numbers
+LABELLED, UNLABELLED, PLATES = 0, 1, 2  # streams of random numbers
 
 
 class Reader(Protocol):
@@ -36,6 +37,9 @@ class TrainingSites:
         weight: float32 (n,), weight in the loss (1, or less for pseudo-labels).
         mean: float32 (n, channels), mean of the site's normalization group, in grey levels.
         std: float32 (n, channels), standard deviation of that group, above 0.
+        cell_type: int64 (n,), the cell type's number among the screen's; default: all 0.
+        plate: int64 (n,), the plate's number; default: all 0.
+        pseudo: int64 (n,), 1 where the target is a pseudo-label; default: all 0.
     """
 
     rows: NDArray[Any]
@@ -43,9 +47,15 @@ class TrainingSites:
     weight: NDArray[Any]
     mean: NDArray[Any]
     std: NDArray[Any]
+    cell_type: NDArray[Any] = None  # type: ignore[assignment]
+    plate: NDArray[Any] = None  # type: ignore[assignment]
+    pseudo: NDArray[Any] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.rows)
+        for name in ("cell_type", "plate", "pseudo"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(n, np.int64))
         problems = [
             f"{name}: {len(array)} rows, expected {n}, one per site"
             for name, array in vars(self).items()
@@ -60,6 +70,10 @@ class TrainingSites:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def at(self, indices: Rows) -> "TrainingSites":
+        """The sites at `indices`."""
+        return TrainingSites(*(array[indices] for array in vars(self).values()))
 
     def __add__(self, other: "TrainingSites") -> "TrainingSites":
         return TrainingSites(*(np.concatenate([vars(self)[name], vars(other)[name]]) for name in vars(self)))
@@ -93,6 +107,25 @@ def batches_in(n: int, size: int) -> int:
     return max(1, n // size)
 
 
+def plate_batches(plate: NDArray[np.int64], size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Rows]:
+    """Batches of an epoch, each of one plate, from batch number `start`: sites and batches in random order.
+
+    `plate` (n,) is the plate of each site. What does not fill a batch of `size` is left out, another part in
+    every epoch; a plate of fewer sites is one batch. `plate_batches_in` is their number.
+    """
+    random = np.random.default_rng([seed, epoch, PLATES])
+    every = [
+        batch for name in np.unique(plate) for batch in batches(random.permutation(np.flatnonzero(plate == name)), size)
+    ]
+    for number in random.permutation(len(every))[start:]:
+        yield every[number]
+
+
+def plate_batches_in(plate: NDArray[np.int64], size: int) -> int:
+    """Number of batches that `plate_batches` makes."""
+    return sum(batches_in(int(count), size) for count in np.unique(plate, return_counts=True)[1])
+
+
 def endless_batch(n: int, size: int, step: int, seed: int) -> Rows:
     """Batch number `step` of an endless walk through 0 … n-1, one permutation after the other.
 
@@ -105,16 +138,16 @@ def endless_batch(n: int, size: int, step: int, seed: int) -> Rows:
 
 
 def prefetch(
-    read: Callable[[Rows], NDArray[Any]], wanted: Iterable[Rows], ahead: int = 2
-) -> Iterator[tuple[Rows, NDArray[Any]]]:
+    read: Callable[[Item], NDArray[Any]], wanted: Iterable[Item], ahead: int = 2
+) -> Iterator[tuple[Item, NDArray[Any]]]:
     """Each of `wanted` with what `read` makes of it, read by a thread up to `ahead` batches early.
 
     Whatever ends the thread is raised here. Leaving the loop early stops the thread.
     """
-    ready: queue.Queue[tuple[Rows, NDArray[Any]] | BaseException | None] = queue.Queue(maxsize=ahead)
+    ready: queue.Queue[tuple[Item, NDArray[Any]] | BaseException | None] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
 
-    def put(item: tuple[Rows, NDArray[Any]] | BaseException | None) -> None:
+    def put(item: tuple[Item, NDArray[Any]] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return ready.put(item, timeout=0.1)

@@ -1,7 +1,8 @@
-"""Losses: what turns logits and classes into the number that training lowers.
+"""Losses: what turns logits and labels into the number that training lowers.
 
-A new loss is a function (logits, target, model settings) → logits that enter the cross entropy, and one
-line in `LOGITS_FOR_LOSS`.
+Labels are soft, (n, classes) with rows that sum to 1: mixed images have two classes. A new margin is a
+function (logits, model settings) → logits that a class has where it is the true one, and one line in
+`MARGINS`.
 """
 
 import math
@@ -16,40 +17,74 @@ from cellsignal.config.learning import ModelSettings
 EPSILON = 1e-7  # keeps the gradient of sin θ = sqrt(1 - cos² θ) finite at θ = 0
 
 
-def arcface_logits(logits: Tensor, target: Tensor, scale: float, margin: float) -> Tensor:
-    """Add the angular margin to the true class's logit: s·cos θ_y → s·cos(θ_y + m).
+def soft_labels(target: Tensor, n_classes: int) -> Tensor:
+    """Class indices (n,) int64 as labels (n, n_classes) float32: 1 for the class, 0 elsewhere."""
+    return F.one_hot(target, n_classes).float()
 
-    `logits` (n, classes) are s·cos θ, `target` (n,) int64; `scale` is s, `margin` m in radians. Where
-    θ_y + m > π, cos(θ_y + m) would rise again; there s·(cos θ_y - m·sin m) takes over, which keeps falling
+
+def arcface(logits: Tensor, scale: float, margin: float) -> Tensor:
+    """Logits s·cos θ with the angular margin: s·cos(θ + m); `scale` is s, `margin` m in radians.
+
+    Where θ + m > π, cos(θ + m) would rise again; there s·(cos θ - m·sin m) takes over, which keeps falling
     (Deng et al. 2019, and their code).
     """
-    cosine = logits.gather(1, target[:, None]) / scale
+    cosine = logits / scale
     sine = (1.0 - cosine.square()).clamp(min=EPSILON).sqrt()
     with_margin = cosine * math.cos(margin) - sine * math.sin(margin)
-    with_margin = torch.where(cosine > -math.cos(margin), with_margin, cosine - margin * math.sin(margin))
-    return logits.scatter(1, target[:, None], (scale * with_margin).to(logits.dtype))
+    return scale * torch.where(cosine > -math.cos(margin), with_margin, cosine - margin * math.sin(margin))
 
 
-LOGITS_FOR_LOSS: dict[str, Callable[[Tensor, Tensor, ModelSettings], Tensor]] = {
-    "softmax": lambda logits, target, model: logits,
-    "arcface": lambda logits, target, model: arcface_logits(logits, target, model.scale, model.margin),
-}
+def cosface(logits: Tensor, scale: float, margin: float) -> Tensor:
+    """Logits s·cos θ with the margin on the cosine: s·(cos θ - m) (Wang et al. 2018, eq. 4)."""
+    return logits - scale * margin
+
+
+MARGINS: dict[str, Callable[[Tensor, float, float], Tensor]] = {"arcface": arcface, "cosface": cosface}
+
+
+def with_margin(logits: Tensor, labels: Tensor, head: str, model: ModelSettings) -> Tensor:
+    """Logits that enter the cross entropy: the true class's carry the margin of `head`, if it has one.
+
+    Of two mixed classes, each carries the share of the margin that it has of the label (first place's code).
+    """
+    if head not in MARGINS:
+        return logits
+    return logits.lerp(MARGINS[head](logits, model.scale, model.margin), labels)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, focal: float = 0.0) -> Tensor:
+    """Cross entropy of each site (n,); with `focal` γ, Σ_k y_k·(1 - p_k)^γ·(-log p_k) (Lin et al. 2017)."""
+    if not focal:
+        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+    labels = labels * (1.0 - label_smoothing) + label_smoothing / labels.shape[1]
+    log_p = logits.log_softmax(1)
+    return -(labels * (1.0 - log_p.exp()).pow(focal) * log_p).sum(1)
 
 
 def classification_loss(
     logits: Tensor,
-    target: Tensor,
+    labels: Tensor,
     model: ModelSettings,
     weight: Tensor | None = None,
     label_smoothing: float = 0.0,
+    focal: float = 0.0,
+    margin_logits: Tensor | None = None,
 ) -> Tensor:
-    """Weighted cross entropy of a batch, after the model's margin: (1/N) Σ w_i·l_i, N the batch size.
+    """Weighted loss of a batch under the model's head: (1/N) Σ w_i·l_i, N the batch size.
 
     Dividing by N rather than by Σ w_i keeps a batch of pseudo-labels (w = 0.05) as quiet as it should be.
+    A composite head's loss is a·CE(`logits`) + b·ArcFace(`margin_logits`), with [a, b] = `model.composite`.
     """
-    entering = LOGITS_FOR_LOSS[model.head](logits.float(), target, model)
-    losses = F.cross_entropy(entering, target, reduction="none", label_smoothing=label_smoothing)
-    return (losses if weight is None else losses * weight).mean()
+
+    def losses(logits: Tensor, head: str) -> Tensor:
+        return cross_entropy(with_margin(logits.float(), labels, head, model), labels, label_smoothing, focal)
+
+    if margin_logits is None:
+        every = losses(logits, model.head)
+    else:
+        plain, margin = model.composite
+        every = plain * losses(logits, "softmax") + margin * losses(margin_logits, "arcface")
+    return (every if weight is None else every * weight).mean()
 
 
 def consistency_loss(student: Tensor, teacher: Tensor) -> Tensor:

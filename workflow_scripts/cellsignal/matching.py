@@ -110,3 +110,18 @@ def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[
             price[over] += size * (np.floor(lead[over] / size) + 1)
             chosen[crowd] = (score[crowd] - price).argmax(axis=1)
     return best, fewest
+
+
+def part_doubles(probability: ArrayLike, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`chosen` (wells,) with no class twice: each keeps its surest well, the others get the best free classes.
+
+    `probability` is (wells, classes) with wells ≤ classes; the free classes are assigned as `assign_classes` does.
+    """
+    score, parted = np.asarray(probability, dtype=np.float64), chosen.copy()
+    sure_first = np.argsort(-score[np.arange(len(chosen)), chosen], kind="stable")
+    _, first = np.unique(chosen[sure_first], return_index=True)
+    rest = np.setdiff1d(np.arange(len(chosen)), sure_first[first])
+    free = np.setdiff1d(np.arange(score.shape[1]), chosen)
+    if len(rest):
+        parted[rest] = free[assign_classes(score[np.ix_(rest, free)])]
+    return parted

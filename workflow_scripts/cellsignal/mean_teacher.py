@@ -22,9 +22,9 @@ class Teacher:
         self.model = copy.deepcopy(student).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) of images (n, c, h, w), without gradient."""
-        logits: Tensor = self.model(images)[1]
+    def __call__(self, images: Tensor, *cell_type: Tensor) -> Tensor:
+        """Logits (n, classes) of images (n, c, h, w), and cell types if it is told, without gradient."""
+        logits: Tensor = self.model(images, *cell_type).logits
         return logits
 
     def update(self, student: PerturbationModel, progress: float) -> None:

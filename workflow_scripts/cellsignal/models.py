@@ -1,8 +1,8 @@
-"""The classifier: backbone, optional neck, and a softmax or cosine head; its weights as a file."""
+"""The classifier: backbone, optional neck, and softmax or cosine heads; its weights as a file."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cellsignal.backbones import create_backbone, n_features
 from cellsignal.config.learning import ModelSettings
 from cellsignal.errors import BadInput, raise_all
+from cellsignal.losses import MARGINS
 from cellsignal.tensors import mismatches, read_tensors, write_tensors
 
 
@@ -32,28 +33,76 @@ class CosineHead(nn.Module):
             return self.scale * F.linear(F.normalize(embedding.float()), F.normalize(self.weight.float()))
 
 
-class PerturbationModel(nn.Module):
-    """Images (n, channels, h, w) float → embedding (n, width) and class logits (n, n_classes)."""
+class Output(NamedTuple):
+    """What a model says of images.
 
-    def __init__(self, backbone: nn.Module, settings: ModelSettings, n_channels: int, n_classes: int) -> None:
+    Attributes:
+        embedding: (n, width).
+        logits: (n, classes), those that predict.
+        margin_logits: (n, classes), s·cos θ of a composite head's ArcFace part, for its loss only.
+    """
+
+    embedding: Tensor
+    logits: Tensor
+    margin_logits: Tensor | None = None
+
+    def at(self, n: int) -> "Output":
+        """What it says of the first `n` images."""
+        margin_logits = None if self.margin_logits is None else self.margin_logits[:n]
+        return Output(self.embedding[:n], self.logits[:n], margin_logits)
+
+
+class PerturbationModel(nn.Module):
+    """Images (n, channels, h, w) float → embedding and class logits.
+
+    A model that is told the cell type (`settings.cell_type`) also takes it, (n, cell types) float: one-hot,
+    or a mixture for mixed images.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, settings: ModelSettings, n_channels: int, n_classes: int, n_cell_types: int = 1
+    ) -> None:
         super().__init__()
         self.settings, self.n_channels, self.n_classes = settings, n_channels, n_classes
+        self.n_cell_types = n_cell_types
         self.backbone = backbone
-        features = n_features(backbone)
-        width = settings.embedding or features
+        features = n_features(backbone) + (n_cell_types if settings.cell_type else 0)
+        self.width = width = settings.embedding or features
         self.dropout = nn.Dropout(settings.dropout)
-        self.neck: nn.Module = nn.Identity()
-        if settings.embedding:
-            self.neck = nn.Sequential(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width))
-        if settings.head == "arcface":
-            self.head: nn.Module = CosineHead(width, n_classes, settings.scale)
+        self.neck = build_neck(settings, features)
+        self.head: nn.Module
+        if settings.head in MARGINS:
+            self.head = CosineHead(width, n_classes, settings.scale)
         else:
             self.head = nn.Linear(width, n_classes)
-        self.width = width
+        self.margin_head = CosineHead(width, n_classes, settings.scale) if settings.head == "composite" else None
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = self.neck(self.dropout(self.backbone(images)))
-        return embedding, self.head(embedding)
+    def forward(self, images: Tensor, cell_type: Tensor | None = None) -> Output:
+        features = self.dropout(self.backbone(images))
+        if self.settings.cell_type:
+            if cell_type is None:
+                raise ValueError("this model is told the cell type; give it, (n, cell types)")
+            features = torch.cat([features, cell_type.to(features)], 1)
+        embedding = self.neck(features)
+        margin_logits = self.margin_head(embedding) if self.margin_head is not None else None
+        return Output(embedding, self.head(embedding), margin_logits)
+
+
+def build_neck(settings: ModelSettings, features: int) -> nn.Module:
+    """Layers from pooled features (n, `features`) to the embedding (n, `settings.embedding`)."""
+    width = settings.embedding
+    if width is None:
+        return nn.Identity()
+    if settings.neck == "linear":
+        return nn.Sequential(nn.Linear(features, width, bias=False), nn.BatchNorm1d(width))
+    return nn.Sequential(
+        nn.BatchNorm1d(features),
+        nn.Linear(features, width, bias=False),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm1d(width),
+        nn.Linear(width, width, bias=False),
+        nn.BatchNorm1d(width),
+    )
 
 
 def build_model(
@@ -62,6 +111,7 @@ def build_model(
     n_classes: int,
     seed: int | None = None,
     log: Callable[[str], None] = print,
+    n_cell_types: int = 1,
 ) -> PerturbationModel:
     """A new model, its backbone pretrained where the settings ask for it.
 
@@ -72,7 +122,7 @@ def build_model(
             torch.manual_seed(seed)
         options, pretrained = settings.backbone_options, settings.pretrained
         backbone = create_backbone(settings.backbone, n_channels, options, pretrained, log)
-        return PerturbationModel(backbone, settings, n_channels, n_classes)
+        return PerturbationModel(backbone, settings, n_channels, n_classes, n_cell_types)
 
 
 def save_weights(model: PerturbationModel, path: str | Path) -> None:
@@ -99,9 +149,12 @@ def load_weights(model: PerturbationModel, path: str | Path) -> None:
     model.load_state_dict(tensors)
 
 
-def load_model(settings: ModelSettings, n_channels: int, n_classes: int, path: str | Path) -> PerturbationModel:
+def load_model(
+    settings: ModelSettings, n_channels: int, n_classes: int, path: str | Path, n_cell_types: int = 1
+) -> PerturbationModel:
     """The model of `settings` with the weights of `path`; never looks for pretrained weights."""
-    model = build_model(settings.model_copy(update={"pretrained": False}), n_channels, n_classes)
+    plain = settings.model_copy(update={"pretrained": False})
+    model = build_model(plain, n_channels, n_classes, n_cell_types=n_cell_types)
     load_weights(model, path)
     return model
 

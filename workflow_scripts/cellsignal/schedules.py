@@ -1,7 +1,7 @@
 """Learning rates over a run, as a pure function of the step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cellsignal.config.learning import Optimization, Schedule
@@ -45,6 +45,19 @@ def learning_rate(step: int, steps_per_epoch: int, optimization: Optimization) -
     run = total_steps(steps_per_epoch, optimization) - warmup
     moment = Moment(step - warmup, run, step / steps_per_epoch, steps_per_epoch)
     return SCHEDULES[schedule.kind](moment, peak, schedule)
+
+
+def pseudo_label_share(progress: float, ramp: Sequence[float] | None) -> float:
+    """α(t) / α_f at `progress` (0-1 of the run), for `ramp` [T1, T2]: 0 up to T1, (t - T1) / (T2 - T1), then 1.
+
+    Lee (2013), Pseudo-Label, eq. 16. (The explainability paper's text drops α_f between T1 and T2.)
+    """
+    if ramp is None:
+        return 1.0
+    start, end = ramp
+    if progress <= start:
+        return 0.0
+    return 1.0 if progress >= end else (progress - start) / (end - start)
 
 
 @dataclass(frozen=True)

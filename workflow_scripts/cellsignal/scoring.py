@@ -131,6 +131,7 @@ def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, A
                 "accuracy": accuracy(part["sirna"], part["predicted"]),
                 "entropy_nats": float(entropy(probability).mean()),
                 "mean_top_probability": float(probability.max(axis=1).mean()),
+                "calibration_error": expected_calibration_error(probability, part["sirna"]),
             }
         )
     return found
@@ -167,12 +168,29 @@ def _ladder(
     settings: BalanceSettings,
 ) -> dict[str, Any]:
     """Every ensemble raw, then the priors on the last, with and without plate groups."""
-    # The ladder shows plate groups whether or not the run uses them.
+    every = priors_ladder(final, sites, classes, answers, settings)
+    shown = SHOWN[bool(every["plate_groups"].any())]
+    rungs = _raw_rungs(ensembles, known, classes)
+    by_name = {row["name"]: row for row in _records(every)}
+    for name in (name for name in shown if name in by_name):
+        row = by_name[name]
+        rungs.append({"name": name, "accuracy": row["accuracy"], "wells": row["wells"], "reference": False})
+    return {"of": "test wells", "rungs": rungs, "all": _records(every)}
+
+
+def priors_ladder(
+    wells: WellProbabilities,
+    sites: pd.DataFrame,
+    classes: pd.DataFrame,
+    answers: pd.DataFrame,
+    settings: BalanceSettings,
+) -> pd.DataFrame:
+    """`ladder` of one ensemble's test wells: every method, without and with plate groups, used by the run or not."""
     balanced = balance_screen(
-        final, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True})
+        wells, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True})
     )
     table = well_table(sites)
-    every = ladder(
+    return ladder(
         balanced.probabilities.probability,
         balanced.wells,
         answers,
@@ -181,13 +199,6 @@ def _ladder(
         train_wells=treatment_wells(table[table["dataset"] == "train"]),
         step=settings.step,
     )
-    shown = SHOWN[balanced.groups is not None]
-    rungs = _raw_rungs(ensembles, known, classes)
-    by_name = {row["name"]: row for row in _records(every)}
-    for name in (name for name in shown if name in by_name):
-        row = by_name[name]
-        rungs.append({"name": name, "accuracy": row["accuracy"], "wells": row["wells"], "reference": False})
-    return {"of": "test wells", "rungs": rungs, "all": _records(every)}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,32 +1,32 @@
 """One training loop: supervised (stage 1) and, with a mean teacher, semi-supervised (stage 2)."""
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from cellsignal.augment import Draws, standardize
-from cellsignal.augment import augment as augmented
+from cellsignal.augment import Draws
+from cellsignal.batch import batches_per_epoch, epoch_batches, prepare, shared_out
 from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint, state_tensors
 from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization
-from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible, to_device
-from cellsignal.distributed import Group, process_group
+from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible
+from cellsignal.distributed import process_group
 from cellsignal.errors import raise_all
+from cellsignal.evaluation import evaluate
 from cellsignal.history import History, LossCheck, means, sentence, write_history
-from cellsignal.loader import Reader, Rows, TrainingSites, batches, batches_in, endless_batch, epoch_order, prefetch
+from cellsignal.loader import Reader, TrainingSites, prefetch
 from cellsignal.losses import classification_loss, consistency_loss
 from cellsignal.mean_teacher import Teacher, consistency_weight
 from cellsignal.models import PerturbationModel
 from cellsignal.processes import leads
-from cellsignal.schedules import learning_rate, scaled, total_steps
+from cellsignal.schedules import learning_rate, pseudo_label_share, scaled, total_steps
+from cellsignal.selection import is_best, stalled
 
 LOSS_CHECK_STEPS = 20  # on a GPU, where reading a loss waits for it
 
@@ -56,9 +56,10 @@ def train(
     unlabelled: TrainingSites | None = None,
     mean_teacher: MeanTeacher | None = None,
     epochs_factor: float = 1.0,
+    pseudo_label_ramp: Sequence[float] | None = None,
     device: str | torch.device | None = None,
 ) -> TrainingResult:
-    """Train `model` in place for the asked epochs; the last epoch is the result, validation only a report.
+    """Train `model` in place for the asked epochs; the result is the last epoch, or the best where that is asked.
 
     With `mean_teacher`, a teacher follows the student; while its consistency weighs anything, the student
     sees weakly and the teacher strongly augmented views of the labelled and the `unlabelled` sites, and
@@ -82,6 +83,7 @@ def train(
         unlabelled: sites whose classes are not used.
         mean_teacher: settings of the teacher.
         epochs_factor: multiple of the epochs and the schedule.
+        pseudo_label_ramp: [T1, T2] of the weight of pseudo-labels (`schedules.pseudo_label_share`).
         device: default: a GPU if there is one.
 
     Raises:
@@ -101,10 +103,10 @@ def train(
         for part in (optimization, augment, mean_teacher, model.settings)
     ]
     arrays = {name: np.asarray(array) for name, array in vars(sites).items()}
-    run = fingerprint([settings, epochs_factor, seed, len(labelled)], arrays, model)
+    run = fingerprint([settings, epochs_factor, pseudo_label_ramp, seed, len(labelled)], arrays, model)
 
     optimization = scaled(optimization, epochs_factor)
-    per_epoch = batches_in(len(labelled), optimization.batch_size)
+    per_epoch, accumulate = batches_per_epoch(labelled, optimization), optimization.accumulate
     n_steps = total_steps(per_epoch, optimization)
     student = model
     place(student, device)
@@ -112,10 +114,12 @@ def train(
     modules: dict[str, nn.Module] = {"student": student}
     if teacher:
         modules["teacher"] = teacher.model
+    judged = teacher.model if teacher else student  # by validation
+    if optimization.select == "best":
+        modules["best"] = copy.deepcopy(judged)
     optimizer = create_optimizer(student, optimization)
     scaler = gradient_scaler(device, optimization.amp)
     totals = torch.zeros(4, dtype=torch.float64, device=device)  # of an epoch: loss, consistency, right, sites
-    n_batch = min(optimization.batch_size, len(labelled)), optimization.batch_size if len(unlabelled) else 0
     losses = LossCheck(LOSS_CHECK_STEPS if device.type == "cuda" else 1, getattr(reader, "site_id", None))
 
     checkpoints = Checkpoints(state_dir, run, optimization.checkpoint_minutes, log)
@@ -140,39 +144,45 @@ def train(
         catch_sigterm() as terminated,
         reproducible(device),
     ):
-        share = group.share(*n_batch)
         totals *= group.rank == 0  # a state holds the sums over all processes
         write_history(history_path, history)
-        while step < n_steps:
+        while step < n_steps and not stalled(history, optimization.patience):
             epoch, started = step // per_epoch, time.monotonic()
             end = min((epoch + 1) * per_epoch, n_steps)
             student.train()
             whole = epoch_batches(labelled, len(unlabelled), optimization, seed, epoch, range(step, end), per_epoch)
-            wanted = (batch[share.positions] for batch in whole)
-            for chosen, pixels in prefetch(lambda indices: reader.read(sites.rows[indices]), wanted):
+            wanted = shared_out(whole, len(labelled), group)
+            for (chosen, share), pixels in prefetch(lambda part: reader.read(sites.rows[part[0]]), wanted):
                 # Everything random in a step follows from seed and step, so a resumed run goes on exactly.
                 draws = Draws(seed_step(seed, step), share.whole, torch.from_numpy(share.positions))
                 rate = learning_rate(step, per_epoch, optimization)
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
 
-                raw = to_device(pixels, device)
-                mean, std, weight = (as_float(array[chosen]) for array in (sites.mean, sites.std, sites.weight))
                 n = share.labelled  # which come first
-                target, weight = torch.from_numpy(sites.target[chosen[:n]]).to(device), weight[:n].to(device)
-                strong = augmented(standardize(raw, mean, std, augment, draws), augment, draws)
-                seen = augmented(standardize(raw, mean, std), augment, draws, weak=True) if follows else strong
-
+                alpha = pseudo_label_share(step / n_steps, pseudo_label_ramp)
+                batch = prepare(model, sites, chosen, n, pixels, augment, draws, device, weak=follows, alpha=alpha)
                 with autocast(device, optimization.amp):
-                    logits = net(channels_last(seen))[1]
-                    loss = classification_loss(logits[:n], target, model.settings, weight, optimization.label_smoothing)
+                    output = net(batch.seen, *batch.cell_type)
+                    _, logits, margin_logits = output.at(n)
+                    loss = classification_loss(
+                        logits, batch.labels, model.settings, batch.weight, optimization.label_smoothing,
+                        optimization.focal, margin_logits,
+                    )  # fmt: skip
                     total, drift = share.weight_labelled * loss, loss.new_zeros(())
                     if follows and teacher:
-                        drift = consistency_loss(logits, teacher(channels_last(strong)))
+                        drift = consistency_loss(output.logits, teacher(batch.strong, *batch.cell_type))
                         drift_weight = consistency_weight(step / per_epoch, teacher.settings)
                         total = total + share.weight_all * drift_weight * drift
 
-                scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(total / accumulate).backward()  # type: ignore[no-untyped-call]
+                right = batch.labels.gather(1, logits.detach().argmax(1, keepdim=True)).sum()
+                totals += torch.stack([loss.detach() * n, drift.detach() * n, right, right.new_tensor(n)])
+                losses.add(step, sites.rows[chosen], total)
+                step += 1
+                if step < end and (step - epoch * per_epoch) % accumulate:
+                    continue  # further batches add their gradients
+
                 if optimization.clip_norm is not None:
                     scaler.unscale_(optimizer)
                     nn.utils.clip_grad_norm_(student.parameters(), optimization.clip_norm)
@@ -180,48 +190,27 @@ def train(
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
                 if teacher:
-                    teacher.update(student, step / n_steps)
-
-                right = (logits[:n].detach().argmax(1) == target).sum()
-                totals += torch.stack([loss.detach() * n, drift.detach() * n, right, right.new_tensor(n)])
-                losses.add(step, sites.rows[chosen], total)
-                step += 1
-                if step < end and group.looks(step) and group.any(terminated.is_set() or checkpoints.due()):
+                    teacher.update(student, (step - 1) / n_steps)
+                looks = group.looks(step // accumulate)
+                if step < end and looks and group.any(terminated.is_set() or checkpoints.due()):
                     save()
 
             losses.check()
             row = {"epoch": epoch + 1, "step": step, "rate": rate, **means(group.sum(totals), follows)}
             if (epoch + 1) % optimization.validate_every == 0 or step == n_steps:
-                judged = teacher.model if teacher else student
                 row |= evaluate(judged, reader, validation, optimization, group)
             history.append(row)
+            if "best" in modules and is_best(history):
+                modules["best"].load_state_dict(judged.state_dict())
             write_history(history_path, history)
             log(sentence(row, math.ceil(n_steps / per_epoch), time.monotonic() - started))
             totals.zero_()
-            if group.any(terminated.is_set() or checkpoints.due(epoch_ended=True)) or step == n_steps:
+            over = step == n_steps or stalled(history, optimization.patience)
+            if group.any(terminated.is_set() or checkpoints.due(epoch_ended=True)) or over:
                 save()
+    if "best" in modules:
+        judged.load_state_dict(modules["best"].state_dict())
     return TrainingResult(student.eval(), teacher.model if teacher else None, history)
-
-
-def epoch_batches(
-    labelled: TrainingSites,
-    n_unlabelled: int,
-    optimization: Optimization,
-    seed: int,
-    epoch: int,
-    steps: range,
-    per_epoch: int,
-) -> Iterator[Rows]:
-    """Batches of indices for the given steps of an epoch: labelled sites, then as many unlabelled ones.
-
-    Unlabelled sites are numbered on from the labelled ones.
-    """
-    classes = np.asarray(labelled.target) if optimization.balance_classes else None
-    order = epoch_order(len(labelled), seed, epoch, classes)
-    size = optimization.batch_size
-    for step, batch in zip(steps, batches(order, size, start=steps.start - epoch * per_epoch), strict=False):
-        others = endless_batch(n_unlabelled, size, step, seed) if n_unlabelled else batch[:0]
-        yield np.concatenate([batch, len(labelled) + others])
 
 
 def seed_step(seed: int, step: int) -> torch.Generator:
@@ -241,34 +230,6 @@ def create_optimizer(model: nn.Module, optimization: Optimization) -> torch.opti
     return kind(parameters, lr=optimization.rate, weight_decay=decay, fused=True)  # type: ignore[call-arg]
 
 
-@torch.inference_mode()
-def evaluate(
-    model: PerturbationModel,
-    reader: Reader,
-    sites: TrainingSites,
-    optimization: Optimization,
-    group: Group,
-) -> dict[str, float]:
-    """Cross entropy without margin, and accuracy, of unaugmented sites; nothing where there are no sites."""
-    if not len(sites):
-        return {}
-    device = group.device
-    training, sums = model.training, torch.zeros(2, dtype=torch.float64, device=device)  # of loss, of right ones
-    group.align(model)
-    model.eval()
-    mine, size = np.arange(group.rank, len(sites), group.n), optimization.batch_size
-    indices = (mine[start : start + size] for start in range(0, len(mine), size))
-    for chosen, pixels in prefetch(lambda chosen: reader.read(sites.rows[chosen]), indices):
-        mean, std = as_float(sites.mean[chosen]), as_float(sites.std[chosen])
-        with autocast(device, optimization.amp):
-            logits = model(channels_last(standardize(to_device(pixels, device), mean, std)))[1].float()
-        target = torch.from_numpy(sites.target[chosen]).to(device)
-        sums += torch.stack([F.cross_entropy(logits, target, reduction="sum"), (logits.argmax(1) == target).sum()])
-    model.train(training)
-    loss, right = group.sum(sums).tolist()
-    return {"validation_loss": loss / len(sites), "validation_accuracy": right / len(sites)}
-
-
 def check_classes(labelled: TrainingSites, validation: TrainingSites, n_classes: int) -> None:
     """Raise BadInput if there is nothing to train on, or a class is not below `n_classes`."""
     problems = [] if len(labelled) > 1 else [f"{len(labelled)} labelled sites; training needs two at least"]
@@ -283,11 +244,3 @@ def check_classes(labelled: TrainingSites, validation: TrainingSites, n_classes:
 def empty_like(sites: TrainingSites) -> TrainingSites:
     """No sites, of as many channels."""
     return TrainingSites(*(array[:0] for array in vars(sites).values()))
-
-
-def as_float(array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-
-
-def channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)

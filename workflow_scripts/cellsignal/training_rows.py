@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.errors import BadInput
 from cellsignal.folds import fold_of
 from cellsignal.loader import TrainingSites
@@ -37,14 +38,14 @@ def training_rows(
     Args:
         sites: site table. folds: fold table. fold: the fold that is held out.
         packed: ids of the sites whose images could be read.
-        cell_type: only sites of this cell type; None: all.
+        cell_type: only sites of this cell type; None or `ALL_CELL_TYPES`: all.
         pseudo_labels: well_id, sirna, weight (relative to a labelled site's 1); None: no pseudo-labels.
 
     Raises:
         BadInput: nothing to train on, or nothing to validate on.
     """
     chosen = sites["site_id"].isin(packed)
-    if cell_type is not None:
+    if cell_type not in (None, ALL_CELL_TYPES):
         chosen &= sites["cell_type"] == cell_type
     sites = sites[chosen]
     held_out = fold_of(sites, folds) == fold
@@ -83,6 +84,28 @@ def prediction_roles(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDA
     return names.astype(np.str_)
 
 
+def prediction_rows(
+    sites: pd.DataFrame,
+    folds: pd.DataFrame,
+    fold: int,
+    packed: Collection[str],
+    cell_type: str,
+    whole_plates: bool = False,
+) -> pd.DataFrame:
+    """The sites of one prediction as rows like those of a training, without labels, sorted by site.
+
+    Roles are those of `prediction_roles`. With `whole_plates`, the other sites of those plates join with an
+    empty role: they are looked at, for the plate's statistics, but no prediction of them is kept.
+    """
+    role = pd.Series(prediction_roles(sites, folds, fold), sites.index)
+    there = sites["site_id"].isin(packed) & (sites["cell_type"] == cell_type)
+    asked = there & (role != "")
+    if whole_plates:
+        asked = there & sites["plate_id"].isin(sites.loc[asked, "plate_id"])
+    rows = _rows(sites[asked].assign(sirna=-1), "", 0.0)
+    return rows.assign(role=role.set_axis(sites["site_id"]).loc[rows["site_id"]].to_numpy())
+
+
 def _rows(sites: pd.DataFrame, role: str, weight: float | pd.Series) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -102,16 +125,26 @@ def sites_of_role(
     statistics: pd.DataFrame,
     scheme: Scheme,
 ) -> TrainingSites:
-    """The rows of some roles with what a batch of them needs: reader rows, targets, weights, statistics.
+    """The rows of some roles with what a batch of them needs: reader rows, targets, weights, statistics, groups.
 
-    `statistics` is the normalization table of `scheme`.
+    `statistics` is the normalization table of `scheme`; `sites` the whole site table.
     """
     chosen = rows[rows["role"].isin(roles)]
-    mean, std = lookup(statistics, sites.set_index("site_id", drop=False).loc[chosen["site_id"]], scheme)
+    known = sites.set_index("site_id", drop=False).loc[chosen["site_id"]]
+    mean, std = lookup(statistics, known, scheme)
     return TrainingSites(
         rows=reader.index(chosen["site_id"]),
         target=chosen["sirna"].to_numpy(np.int64),
         weight=chosen["weight"].to_numpy(np.float32),
         mean=mean,
         std=std,
+        cell_type=numbered(known["cell_type"], sites["cell_type"]),
+        plate=numbered(known["plate_id"], sites["plate_id"]),
+        pseudo=(chosen["role"] == "pseudo").to_numpy(np.int64),
     )
+
+
+def numbered(values: pd.Series, of: pd.Series) -> NDArray[np.int64]:
+    """The number of each value among the sorted different values of `of`, such as all cell types of a screen."""
+    numbers: NDArray[np.int64] = np.searchsorted(np.unique(of.to_numpy(dtype=str)), values.to_numpy(dtype=str))
+    return numbers

@@ -1,4 +1,4 @@
-"""`models`, `augment`, `train`, `finetune`, `mean_teacher`, `predict`: what is learned, and how."""
+"""`models`, `augment`, `train`, `finetune`, `predict`: what is learned, and how."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,9 @@ from cellsignal.config.screen import Name
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+ALL_CELL_TYPES = "all_cell_types"  # in place of a cell type's name: a fine-tune for all of them
 
 
 class ModelSettings(Section):
@@ -20,11 +23,28 @@ class ModelSettings(Section):
     pretrained: bool | str = Field(
         False, description="true: timm's published weights; a path: a local safetensors file"
     )
-    embedding: int | None = Field(None, ge=2, description="width of the neck; default: the backbone's own")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
-    head: Literal["softmax", "arcface"] = Field("arcface", description="classification head")
-    scale: float = Field(30.0, gt=0, description="ArcFace scale s")
-    margin: float = Field(0.1, ge=0, lt=1.5, description="ArcFace margin m, radians")
+    embedding: int | None = Field(None, ge=2, description="width of the neck; default: no neck, the backbone's own")
+    neck: Literal["linear", "mlp"] = Field(
+        "linear",
+        description="layers from the pooled features to the embedding: FC-BN, or `mlp`: BN-FC-ReLU-BN-FC-BN (first "
+        "place)",
+    )
+    cell_type: bool = Field(
+        False, description="append the one-hot cell type to the pooled features, before the neck (first place)"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of the pooled features")
+    head: Literal["softmax", "arcface", "cosface", "composite"] = Field(
+        "arcface",
+        description="classification head; `composite`: a softmax head, which predicts, beside an ArcFace head with "
+        "templates of its own, which only trains",
+    )
+    scale: float = Field(30.0, gt=0, description="scale s of ArcFace and CosFace")
+    margin: float = Field(0.1, ge=0, lt=1.5, description="margin m: ArcFace's in radians, CosFace's of the cosine")
+    composite: Annotated[list[Weight], Field(min_length=2, max_length=2)] = Field(
+        default_factory=lambda: [0.8, 0.2],
+        description="`composite`: weights of the softmax loss and of the ArcFace loss (1 − c and c = 0.2 in the "
+        "explainability paper; [0.8, 0.1] in the first place's code, which halves its ArcFace loss)",
+    )
     normalization: Literal["plate", "experiment", "cell_type", "site"] = Field(
         "plate", description="group whose channel mean and std standardize a site"
     )
@@ -33,6 +53,12 @@ class ModelSettings(Section):
         description="fine-tune the model and let it vote; false: a reference that is trained, predicted and "
         "shown in the ladder only",
     )
+
+    @model_validator(mode="after")
+    def neck_has_a_width(self) -> "ModelSettings":
+        if self.neck == "mlp" and self.embedding is None:
+            raise ValueError("embedding: missing, but neck is mlp; expected the width of the neck")
+        return self
 
 
 class AugmentSettings(Section):
@@ -43,6 +69,9 @@ class AugmentSettings(Section):
     scale: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = Field(
         None, description="[low, high] of a random zoom"
     )
+    crop: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="smallest side of a random crop, as a share of the image, to whose size it is scaled back"
+    )
     shift: Share = Field(0.0, description="largest shift, as a share of the image")
     rotate_degrees: float = Field(0.0, ge=0, le=180, description="largest free rotation")
     erase: Share = Field(0.0, description="probability of erasing a random rectangle")
@@ -52,6 +81,15 @@ class AugmentSettings(Section):
     )
     statistics_jitter: Share = Field(
         0.0, description="relative jitter of the normalization mean and std (DeepNoise's code: 0.1)"
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="a of mixup's share λ ~ Beta(a, a); 0: none. As `cutmix`, it mixes labels and cell types, too, and "
+        "rests while a mean teacher's consistency weighs anything: there the student sees weak views",
+    )
+    cutmix: float = Field(
+        0.0, ge=0, description="a of CutMix's share λ ~ Beta(a, a); 0: none. With `mixup`, half of the batches each"
     )
 
     @model_validator(mode="after")
@@ -94,24 +132,48 @@ class Optimization(Section):
     """One optimization run."""
 
     epochs: float = Field(gt=0, description="passes over the training sites")
-    batch_size: int = Field(64, ge=2, description="labelled sites per step")
+    batch_size: int = Field(64, ge=2, description="labelled sites per batch")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged for one optimizer step")
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="optimizer")
     rate: float = Field(3e-4, gt=0, description="(peak) learning rate")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`)")
     momentum: Share = Field(0.9, description="SGD momentum")
     schedule: Schedule = Field(default_factory=lambda: Schedule())
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a label that is spread over all classes")
+    focal: float = Field(0.0, ge=0, description="γ of the focal loss (1 − p)^γ · cross entropy; 0: cross entropy")
     clip_norm: float | None = Field(None, gt=0, description="largest gradient norm")
     controls: bool = Field(
         True, description="train on control wells too, test controls included (their classes are known)"
     )
     balance_classes: bool = Field(False, description="sample classes evenly (rare classes oversampled)")
+    plate_batches: bool = Field(
+        False,
+        description="every batch from one plate, so that BatchNorm sees one plate at a time; validation then "
+        "takes the statistics of each plate, as `predict.batch_norm: plate` does",
+    )
     amp: bool = Field(True, description="mixed precision (CUDA only)")
     sync_batch_norm: bool = Field(
         True, description="with several GPUs: BatchNorm over the whole batch, not each GPU's share of it"
     )
     checkpoint_minutes: float = Field(10.0, ge=0, description="minutes between resume states; 0: after every epoch")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
+    select: Literal["last", "best"] = Field(
+        "last",
+        description="epoch whose weights are the result; `best`: of the highest validation accuracy, the earliest "
+        "of equals. The held-out fold then chose the epoch, so out-of-fold metrics are a little optimistic",
+    )
+    patience: int | None = Field(
+        None, ge=1, description="stop early after so many validations in a row that are no better than the best before"
+    )
+
+    @model_validator(mode="after")
+    def batches_are_of_one_kind(self) -> "Optimization":
+        if self.plate_batches and self.balance_classes:
+            raise ValueError(
+                "plate_batches: true, as is balance_classes; expected one of the two: a plate's classes "
+                "are what it holds"
+            )
+        return self
 
     @model_validator(mode="after")
     def schedule_fits(self) -> "Optimization":
@@ -164,6 +226,17 @@ class Finetuning(Section):
         description="cell type → multiple of `optimization.epochs` and its schedule (DeepNoise's r)",
     )
     mean_teacher: MeanTeacher = Field(default_factory=lambda: MeanTeacher())
+    by_cell_type: bool = Field(True, description="one model per cell type; false: one for all, as in stage 1")
+
+    @model_validator(mode="after")
+    def batches_hold_one_plate(self) -> "Finetuning":
+        teacher = self.mean_teacher
+        if self.optimization.plate_batches and teacher.unlabelled and teacher.consistency > 0:
+            raise ValueError(
+                "optimization.plate_batches: true, but unlabelled sites join every batch; expected "
+                "mean_teacher.unlabelled: false or mean_teacher.consistency: 0"
+            )
+        return self
 
 
 class PredictSettings(Section):
@@ -171,3 +244,8 @@ class PredictSettings(Section):
 
     views: Literal[1, 4, 8] = Field(8, description="dihedral views averaged per site")
     batch_size: int = Field(128, ge=1, description="sites per batch, each in all its views")
+    batch_norm: Literal["global", "plate"] = Field(
+        "global",
+        description="statistics of BatchNorm: those of training, or those of all sites of the plate, its controls "
+        "included (adaptive BatchNorm; no label and no layout is used)",
+    )

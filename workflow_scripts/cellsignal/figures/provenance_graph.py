@@ -209,7 +209,7 @@ def _receipts(box: Box) -> str:
 
 
 def _job(step: Step) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in step.wildcards.items()) or step.rule
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in step.wildcards.items() if value) or step.rule
 
 
 def _foreign(boxes: Sequence[Box]) -> int:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.provenance.receipts import Receipt
 from cellsignal.provenance.verdict import Answer
 from cellsignal.provenance.walk import Ancestry
@@ -117,6 +118,8 @@ def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str) -> It
         if maker is None:
             continue  # `intact` names the broken receipt
         found = {key: maker.wildcards.get(key) for key in wanted}
+        if found.get("cell_type") == ALL_CELL_TYPES:
+            found["cell_type"] = wanted["cell_type"]
         if maker.rule != rule or found != wanted:
             expected = ", ".join(f"{key} {value}" for key, value in wanted.items())
             yield f"read the weights {name}, expected those of {rule} with {expected}"
@@ -125,14 +128,16 @@ def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str) -> It
 
 
 def _ensemble(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
-    """An ensemble averages predictions of its own round; a reference those of its own model."""
+    """An ensemble averages predictions of its own round; that of one model (`reference-…`) its own of round 0."""
     name = receipt.wildcards.get("ensemble", "")
-    number, model = (name.removeprefix("round"), None) if name.startswith("round") else ("0", name.partition("-")[2])
+    model = name.partition("-")[2] or None
+    number = name.removeprefix("round") if name.startswith("round") else "0" if model else None
     for read, maker in _readings(receipt, ancestry):
         if maker.rule == "index_sites":
             continue
-        other = model is not None and maker.wildcards.get("model") != model
-        if maker.rule != "predict" or maker.wildcards.get("round") != number or other:
+        other_model = model is not None and maker.wildcards.get("model") != model
+        other_round = number is not None and maker.wildcards.get("round") != number
+        if maker.rule != "predict" or other_model or other_round:
             yield f"averaged {read}, expected predictions of {name} only"
 
 

@@ -17,6 +17,7 @@ from scipy.special import softmax
 
 from cellsignal.assignment import balance
 from cellsignal.calibration import apply_temperature
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
@@ -233,7 +234,7 @@ def _pseudo_labels(run: FinishedRun, well: pd.Series, final: int | None) -> Iter
         trained = [
             tuned
             for tuned in run.of_rule("finetune_cell_type")
-            if name in tuned.reads and tuned.wildcards["cell_type"] == well["cell_type"]
+            if name in tuned.reads and tuned.wildcards["cell_type"] in (well["cell_type"], ALL_CELL_TYPES)
         ]
         used: set[str] = set()
         for tuned in trained:
