@@ -13,6 +13,7 @@ from cellsignal.files import read_json, write_json
 from cellsignal.planning import summarize
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.stages import write_stage
+from cellsignal.sizing import Needs
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 SCHEMES = ["plate", "experiment", "cell_type", "site"]
@@ -78,6 +79,18 @@ def stage(place, rule, values, unit=None):
     return path
 
 
+def grown(need):
+    """A resource of which a retry gets more: a job that ran out of memory or time is tried again with it.
+
+    `need` is what the first attempt gets, a number or a function of the wildcards.
+    """
+
+    def resource(wildcards, attempt):
+        return attempt * (need(wildcards) if callable(need) else need)
+
+    return resource
+
+
 try:
     CONFIG = load_plan()
     ROOT = Path(screen("raw") if CONFIG.screen.kind == "simulated" else CONFIG.screen.root)
@@ -99,6 +112,7 @@ if PLANNING:
     given = dict(workflow.config_settings.config)
     write_json(recipe("stages/sources.json"), {"files": sources, "given": given})
 
+NEEDS = Needs(CONFIG, SUMMARY)
 MODELS = {model.name: model for model in CONFIG.models}
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]
 REFERENCES = [model.name for model in CONFIG.models if not model.ensemble]

@@ -34,6 +34,7 @@ class Summary:
     plates: dict[str, PlatePlan]
     cell_types: list[str]
     test_cell_types: list[str]  # those with test treatment wells, whose labels are to be predicted
+    classes: int  # those of controls included
     metadata: dict[str, str]  # metadata file, relative to the root → SHA-256
     folders: dict[str, int] = field(default_factory=dict)  # folder of images → its modification time, ns
 
@@ -80,6 +81,7 @@ def summarize(settings: ScreenSettings, root: Path, cache: Path, code: Mapping[s
         plates=plates,
         cell_types=sorted(sites["cell_type"].unique().tolist()),
         test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
+        classes=len(screen.classes),
         metadata=metadata,
         folders=folders,
     )
