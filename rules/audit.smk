@@ -20,8 +20,8 @@ rule audit_verdict:
         recipe("benchmarks/audit_verdict.tsv")
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(NEEDS.audit_mb),
+        runtime=grown(NEEDS.audit_minutes),
     params:
         root=str(ROOT),
         artefacts=AUDITED,
@@ -35,8 +35,8 @@ rule audit:
     localrule: True
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(NEEDS.audit_mb),
+        runtime=grown(NEEDS.audit_minutes),
     params:
         root=str(ROOT),
         artefacts=AUDITED,
@@ -61,8 +61,8 @@ rule crate:
         recipe("benchmarks/crate.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(NEEDS.audit_mb),
+        runtime=grown(60),
     params:
         root=str(ROOT),
     message:

@@ -18,6 +18,7 @@ from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.plan import Plan
 from cellsignal.provenance.receipts import read_receipt
 from cellsignal.provenance.stages import Stage
+from cellsignal.sizing import Needs
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 SCHEMES = ["plate", "experiment", "cell_type", "site"]
@@ -112,6 +113,18 @@ def write_plan():
             stop(error)
 
 
+def grown(need):
+    """A resource of which a retry gets more: a job that ran out of memory or time is tried again with it.
+
+    `need` is what the first attempt gets, a number or a function of the wildcards.
+    """
+
+    def resource(wildcards, attempt):
+        return attempt * (need(wildcards) if callable(need) else need)
+
+    return resource
+
+
 try:
     CONFIG = load_plan()
     PLAN = Plan([screen("stages"), recipe("stages")])
@@ -136,6 +149,7 @@ if PLANNING:
     given = dict(workflow.config_settings.config)
     PLAN.add_unread(recipe("stages/sources.json"), {"files": sources, "given": given})
 
+NEEDS = Needs(CONFIG, SUMMARY)
 CONFIGURED = {model.name: model for model in CONFIG.models}
 MODELS = CONFIGURED | reference_models(CONFIG)  # those are trained for `snakemake ablation` only
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]

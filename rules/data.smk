@@ -25,8 +25,8 @@ if SIMULATED:
             number=r"\d+",
         threads: 1
         resources:
-            mem_mb=1000,
-            runtime=30,
+            mem_mb=grown(NEEDS.pack_mb),
+            runtime=grown(NEEDS.pack_minutes),
         message:
             "Simulating plate {wildcards.experiment}_{wildcards.number}"
         script:
@@ -62,8 +62,8 @@ rule index_sites:
         screen("benchmarks/index_sites.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(NEEDS.index_minutes),
     params:
         root=str(ROOT),
     message:
@@ -106,8 +106,8 @@ rule pack_plate:
         screen("benchmarks/pack_plate/{plate}.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=grown(NEEDS.pack_mb),
+        runtime=grown(NEEDS.pack_minutes),
     params:
         root=str(ROOT),
     message:
@@ -131,8 +131,8 @@ rule normalization:
         screen("benchmarks/normalization.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.normalization_mb),
+        runtime=grown(NEEDS.normalization_minutes),
     message:
         f"Normalization statistics by {', '.join(SCHEMES)}"
     script:
@@ -154,8 +154,8 @@ rule assign_folds:
         recipe("benchmarks/assign_folds.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Assigning {} folds by {}".format(CONFIG.folds.count, CONFIG.folds.group)
     script:

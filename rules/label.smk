@@ -47,8 +47,8 @@ rule ensemble_teachers:
         recipe("benchmarks/ensemble_teachers/{ensemble}.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.ensemble_mb),
+        runtime=grown(60),
     message:
         "Class probabilities per well: {wildcards.ensemble}"
     script:
@@ -76,8 +76,8 @@ rule pseudo_labels:
         recipe("benchmarks/pseudo_labels/round{round}.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.ensemble_mb),
+        runtime=grown(60),
     message:
         "Pseudo-labels of round {wildcards.round}"
     script:

@@ -74,8 +74,8 @@ rule site_images:
         recipe("benchmarks/site_images.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: channel images of example sites"
     script:
@@ -97,8 +97,8 @@ rule normalization_effect:
         recipe("benchmarks/normalization_effect.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: plate intensities that normalization removes"
     script:
@@ -119,8 +119,8 @@ rule training_curves:
         recipe("benchmarks/training_curves.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: training curves"
     script:
@@ -141,8 +141,8 @@ rule score_ladder:
         recipe("benchmarks/score_ladder.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: the score ladder"
     script:
@@ -163,8 +163,8 @@ rule accuracy_breakdown:
         recipe("benchmarks/accuracy_breakdown.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: accuracy by cell type and experiment"
     script:
@@ -186,8 +186,8 @@ rule confusion:
         recipe("benchmarks/confusion.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: confusions"
     script:
@@ -214,8 +214,8 @@ rule plate_map:
         recipe("benchmarks/plate_map.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: plate maps"
     script:
@@ -239,8 +239,8 @@ rule embed_tsne:
         recipe("benchmarks/embed_tsne.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.tsne_mb),
+        runtime=grown(20),
     message:
         "Figure: t-SNE of embeddings"
     script:
@@ -278,9 +278,8 @@ rule grad_cam:
         recipe("benchmarks/grad_cam.tsv")
     threads: CONFIG.threads
     resources:
-        gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.grad_cam_mb),
+        runtime=grown(20),
     message:
         "Figure: Grad-CAM"
     script:
@@ -305,8 +304,8 @@ rule provenance_graph:
         recipe("benchmarks/provenance_graph.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.audit_mb),
+        runtime=grown(20),
     message:
         "Figure: what made the result, from the raw data down"
     script:

@@ -25,8 +25,8 @@ rule balance_plates:
         recipe("benchmarks/balance_plates.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.ensemble_mb),
+        runtime=grown(60),
     message:
         f"Balancing plates: {CONFIG.balance.method}"
     script:
@@ -49,8 +49,8 @@ rule submission:
         recipe("benchmarks/submission.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Writing submission.csv"
     script:
@@ -84,8 +84,8 @@ rule score:
         recipe("benchmarks/score.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.score_mb(len(ENSEMBLES))),
+        runtime=grown(60),
     message:
         "Scoring: the only rule that reads answers"
     script:

@@ -119,8 +119,8 @@ rule train_model:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=24000,
-        runtime=2880,
+        mem_mb=grown(NEEDS.train_mb),
+        runtime=NEEDS.train_minutes,
     params:
         state=recipe("state/train_model/{model}_fold{fold}"),
         checkpoint_minutes=CONFIG.train.checkpoint_minutes,
@@ -156,8 +156,8 @@ rule finetune_cell_type:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=24000,
-        runtime=1440,
+        mem_mb=grown(NEEDS.finetune_mb),
+        runtime=lambda wildcards: NEEDS.finetune_minutes(wildcards.cell_type),
     params:
         state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
         checkpoint_minutes=lambda wildcards: CONFIG.finetune.optimization.checkpoint_minutes,
@@ -188,8 +188,8 @@ rule predict:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=grown(lambda wildcards: NEEDS.predict_mb(wildcards.cell_type)),
+        runtime=grown(lambda wildcards: NEEDS.predict_minutes(wildcards.cell_type)),
     message:
         "Predicting {wildcards.cell_type} with {wildcards.model}, fold {wildcards.fold}, round {wildcards.round}"
     script:

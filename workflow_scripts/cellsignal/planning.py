@@ -41,6 +41,7 @@ class Summary:
     plates: dict[str, PlatePlan]
     cell_types: list[str]
     test_cell_types: list[str]  # those with test treatment wells, whose labels are to be predicted
+    classes: int  # those of controls included
     metadata: dict[str, str]  # metadata file, relative to the root → SHA-256
     folders: dict[str, str] = field(default_factory=dict)  # folder of images → SHA-256 of its names, sizes and times
 
@@ -144,7 +145,8 @@ def _read_screen(
     files = [] if simulated else metadata_files(settings, root)
     stamps = {path.relative_to(root).as_posix(): _stamp(path) for path in files}
     metadata = {name: sha256_file(root / name) if stamp else "" for name, stamp in stamps.items()}
-    sites = planned_sites(settings, root).sites
+    screen = planned_sites(settings, root)
+    sites = screen.sites
     plates = {
         str(plate): PlatePlan(str(rows["cell_type"].iloc[0]), len(rows), rows_digest(rows))
         for plate, rows in sites.groupby("plate_id", sort=True)
@@ -159,6 +161,7 @@ def _read_screen(
         plates=plates,
         cell_types=sorted(sites["cell_type"].unique().tolist()),
         test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
+        classes=len(screen.classes),
         metadata=metadata,
         folders={folder: _digest(sorted(files.items())) for folder, files in sorted(folders.items())},
     )
