@@ -9,6 +9,10 @@
 configfile: "config.yaml"
 
 
+# Used with `--software-deployment-method apptainer` only: profiles/README.md.
+container: f"{workflow.basedir}/envs/cellsignal.sif"
+
+
 include: "rules/common.smk"
 include: "rules/cluster.smk"
 include: "rules/data.smk"

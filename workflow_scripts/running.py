@@ -86,7 +86,8 @@ def _advice(shortage: str, settings: dict[str, Any], snakemake: Any) -> str:
     less = [f"lower {name} (now {size})" for name, size in batches.items()]
     asked = snakemake.resources.get("mem_mb")
     more = "take a GPU with more" if "GPU" in shortage else f"raise the job's mem_mb (now {asked}: profiles/README.md)"
-    return " or ".join([*less, more]).capitalize()
+    advice = " or ".join([*less, more])
+    return advice[0].upper() + advice[1:]
 
 
 def _say(text: str) -> None:

@@ -46,5 +46,5 @@ def out_of_memory(error: BaseException) -> str | None:
         or (isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text))
     ):
         return None
-    asked = re.search(r"allocate (\d[\d.]* (?:bytes|[KMGT]iB))", text)
+    asked = re.search(r"allocate (\d[\d.]* (?:bytes|[KMGTPE]iB))", text)
     return f"out of {'GPU ' if gpu else ''}memory{f': {asked[1]} more could not be had' if asked else ''}"

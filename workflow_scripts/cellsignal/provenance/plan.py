@@ -159,13 +159,21 @@ class Plan:
                 write_text(path, canonical_json(value))
         os.truncate(folder.lock, 0)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        note = f"planned by {getpass.getuser()} on {platform.node()}, process {os.getpid()}, at {now}\n"
+        note = f"planned by {_user()} on {platform.node()}, process {os.getpid()}, at {now}\n"
         os.write(folder.lock, note.encode())
         _lock(folder.lock, fcntl.LOCK_SH)
 
 
 def _listed(paths: Sequence[Path]) -> str:
     return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
+
+
+def _user() -> str:
+    """Who plans, by number where a container has no name for them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _text(path: Path) -> str | None:
