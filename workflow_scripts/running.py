@@ -4,8 +4,10 @@ The only file besides the scripts that knows the `snakemake` object. It sends th
 log, turns bad input and faults into a message without a traceback, and writes receipt and run record.
 """
 
+import ctypes
 import faulthandler
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from cellsignal.processes import is_worker, leads, torchrun
 from cellsignal.provenance.job import Job
 from cellsignal.provenance.stages import settings_by_name
 
+PR_SET_PDEATHSIG = 1  # prctl(2): a signal when the parent ends
 BEFORE = os.dup(2)  # standard error as Snakemake gave it
 
 
@@ -66,10 +69,13 @@ def run(snakemake: Any, gpus: int = 1) -> Iterator[Job]:
 def run_without_stage(snakemake: Any) -> Iterator[None]:
     """The part of `run` that the audit shares: output to the log, and what can be expected without a traceback."""
     try:
+        if not is_worker():
+            _end_with_snakemake()
         if snakemake.log and not is_worker():  # which inherits the log
             now = _send_output_to(snakemake.log[0])
             if later := date_no_later_than(now, snakemake.input):
                 print(f"{len(later)} inputs were dated in the future, such as {later[0]}: dated now")
+        faulthandler.enable()  # a store that is cut off while it is mapped ends the process without an exception
         _check_library(snakemake.scriptdir)
         yield
     except (BadInput, Fault) as error:
@@ -96,6 +102,15 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except OSError:
         os.write(BEFORE, text.encode())
+
+
+def _end_with_snakemake() -> None:
+    """Have the system send SIGTERM if Snakemake is killed: alone, a job would meet the one of the next run.
+
+    Linux only. A training saves its state then.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _check_library(folder: str) -> None:
@@ -127,6 +142,5 @@ def _send_output_to(log: str) -> float:
     for stream in (1, 2):
         os.dup2(handle.fileno(), stream)
     sys.stdout = sys.stderr = handle
-    faulthandler.enable(handle)  # a store that is cut off while it is mapped ends the process without an exception
     os.utime(log)
     return Path(log).stat().st_mtime

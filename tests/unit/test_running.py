@@ -33,6 +33,8 @@ snakemake = SimpleNamespace(
 )
 sys.path.insert(0, SCRIPTS)
 snakemake.scriptdir = SCRIPTS
+import cellsignal.provenance.job
+cellsignal.provenance.job.changed_modules = lambda *_: []
 from running import run
 with run(snakemake) as job:
 """
@@ -48,12 +50,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def job_code(does: str) -> str:
+    """A job that does this; the code that it was planned with is not looked at."""
+    code = JOB.replace("SCRIPTS", repr(str(SCRIPTS)))
+    return f"{code}    import os, time; {does}\n"
+
+
 def run_job(folder: Path, does: str) -> subprocess.CompletedProcess[str]:
-    """Run a job that does this; the code that it was planned with is not looked at."""
-    code = JOB.replace("SCRIPTS", repr(str(SCRIPTS))).replace(
-        "from running", "import cellsignal.provenance.job as j; j.changed_modules = lambda *_: []\nfrom running"
+    return subprocess.run([sys.executable, "-c", job_code(does)], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_job_whose_snakemake_is_killed_ends_too(folder: Path) -> None:
+    """Else it would go on alone, and meet the job of the next run."""
+    job = job_code("print('started', os.getpid(), file=open('started', 'w'), flush=True); time.sleep(600)")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {job!r}])"], cwd=folder
     )
-    return subprocess.run([sys.executable, "-c", f"{code}    {does}\n"], cwd=folder, capture_output=True, text=True)
+    started, given_up = folder / "started", time.monotonic() + 60
+    while not (started.exists() and started.read_text()) and time.monotonic() < given_up:
+        time.sleep(0.05)
+    process = Path("/proc") / started.read_text().split()[1]
+    assert process.exists()
+    parent.kill()
+    parent.wait()
+    while process.exists() and "Z" not in (process / "stat").read_text() and time.monotonic() < given_up:
+        time.sleep(0.05)
+    assert not process.exists() or "Z" in (process / "stat").read_text()
 
 
 def log(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Change something and run again: exactly what it invalidates reruns, and nothing else."""
 
 import os
+import random
 import time
 
 import pytest
@@ -60,6 +61,17 @@ def test_touching_any_kind_of_file_reruns_nothing(project: Project) -> None:
     for path in kinds:
         os.utime(path, (later, later))
     assert project.planned("--max-checksum-file-size", str(large)) == {}
+
+
+def test_clocks_that_are_wrong_or_coarse_rerun_nothing(project: Project) -> None:
+    """Every file gets some time within two days of now, past or future, of a file system that counts by 2 s."""
+    dice, now = random.Random(0), int(time.time())
+    files = [path for path in project.folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+    assert len(files) > 500
+    for path in files:
+        moment = (now + dice.randrange(-2 * 86_400, 2 * 86_400)) // 2 * 2
+        os.utime(path, (moment, moment))
+    assert project.planned() == {}
 
 
 def test_comments_docstrings_and_formatting_rerun_nothing(project: Project) -> None:
