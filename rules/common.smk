@@ -108,7 +108,7 @@ def write_plan():
     """Write what the rule files planned, unless jobs of a running workflow read something else there."""
     if PLANNING:
         try:
-            PLAN.write(unlocking="--unlock" in sys.argv)
+            PLAN.write("--unlock" in sys.argv, waiting=lambda: [text for _, text in queued_jobs()])
         except (BadInput, Fault) as error:
             stop(error)
 

@@ -35,7 +35,7 @@ class Planning:
         config: dict[str, Any] = CONFIG,
         code: dict[str, str] = CODE,
         rows: dict[str, str] = ROWS,
-        unlocking: bool = False,
+        **options: Any,
     ) -> "Planning":
         for plate, digest in rows.items():
             self.plan.add_stage(self.screen / f"pack_plate/{plate}.json", Stage("pack_plate", {"rows": digest}, {}))
@@ -43,7 +43,7 @@ class Planning:
         self.plan.add_stage(self.recipe / "train_model.json", Stage("train_model", settings, code))
         self.plan.add_configuration(self.recipe / "plan.json", config)
         self.plan.add_unread(self.recipe / "sources.json", [str(config)])
-        self.plan.write(unlocking)
+        self.plan.write(**options)
         return self
 
 
@@ -135,6 +135,22 @@ def test_a_stage_file_that_is_missing_is_written_even_beside_a_running_workflow(
 def test_unlocking_is_refused_while_a_workflow_runs(tmp_path: Path, running: Planning) -> None:
     message = refused(Planning(tmp_path), unlocking=True)
     assert message.startswith("not unlocked: ") and "in use by a running workflow" in message
+
+
+def test_jobs_that_a_killed_run_left_in_a_queue_keep_their_plan(tmp_path: Path) -> None:
+    asked = []
+
+    def waiting() -> list[str]:
+        asked.append("squeue")
+        return ["12 (PENDING): rule_train_model", "13 (PENDING): rule_train_model"]
+
+    for _ in range(2):  # of new files and of the same plan, no queue is asked
+        Planning(tmp_path).write(waiting=waiting).plan.release()
+    assert asked == []
+    message = refused(Planning(tmp_path), config=with_rate(0.2), waiting=waiting)
+    assert message.startswith("2 jobs of a killed run wait (12 (PENDING): rule_train_model …); this would change the")
+    assert message.endswith("  - train.rate: 0.2, was 0.1")
+    Planning(tmp_path).write(with_rate(0.2), waiting=list).plan.release()
 
 
 def test_a_planner_that_was_killed_locks_nothing(tmp_path: Path) -> None:

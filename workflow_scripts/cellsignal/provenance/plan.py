@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,17 @@ class Plan:
         """A JSON file that no job's result follows from: it stays as it is while others use the folder."""
         self.unread[Path(path)] = value
 
-    def write(self, unlocking: bool = False) -> None:
+    def write(self, unlocking: bool = False, waiting: Callable[[], Sequence[str]] = lambda: ()) -> None:
         """Write what is new or changed, or nothing at all.
 
         A file whose content is the same keeps its modification time, so planning alone never reruns anything.
-        `unlocking`: the planning of `snakemake --unlock`, which must not take the lock from a running workflow.
+
+        Args:
+            unlocking: the planning of `snakemake --unlock`, which must not take the lock from a running workflow.
+            waiting: asked, before a file would change, which jobs of a run that was killed wait elsewhere.
 
         Raises:
-            BadInput: a running workflow reads other settings or code; every setting and module is named.
+            BadInput: a running workflow, or a job that waits, reads other settings or code; all are named.
             Fault: a folder cannot be written and something would have to be.
         """
         planning = [_open(folder.path, PLANNING) for folder in self.folders]
@@ -80,7 +83,7 @@ class Plan:
             for folder in self.folders:
                 _take(folder)
             self._compare()
-            self._check(unlocking)
+            self._check(unlocking, waiting)
             for folder in self.folders:
                 self._write(folder)
         except BaseException:
@@ -109,16 +112,19 @@ class Plan:
     def _folder(self, path: Path) -> _Folder:
         return next(folder for folder in self.folders if path.is_relative_to(folder.path))
 
-    def _check(self, unlocking: bool) -> None:
+    def _check(self, unlocking: bool, waiting: Callable[[], Sequence[str]]) -> None:
         """Refuse what must not be."""
         busy = [folder for folder in self.folders if folder.busy]
         if unlocking and busy:
             raise BadInput(f"not unlocked: {busy[0].planner()}. Unlock only what a killed run left locked")
-        changed = [path for folder in busy for path in folder.texts if path.exists()]
-        if changed:
-            advice = "which jobs that wait read. Let it end, undo the change, or work with another `results` folder"
+        if changed := [path for folder in busy for path in folder.texts if path.exists()]:
             planner = self._folder(changed[0]).planner()
+            advice = "which jobs that wait read. Let it end, undo the change, or work with another `results` folder"
             raise_all(self._differences(changed), f"{planner}; this would change its plan, {advice}")
+        changed = [path for folder in self.folders for path in folder.texts if path.exists()]
+        if changed and (jobs := waiting()):
+            advice = "this would change the plan that they read. Wait for them, end them, or undo the change"
+            raise_all(self._differences(changed), f"{len(jobs)} jobs of a killed run wait ({jobs[0]} …); {advice}")
         for folder in self.folders:
             if folder.lock is None and folder.texts:
                 raise Fault(
