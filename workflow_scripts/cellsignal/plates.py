@@ -127,10 +127,7 @@ def _write_sites(
             if pixels is not None and file is None:
                 file = stack.enter_context(new_file(path, _layout(names, pixels, len(digests))))
                 first = site
-            if pixels is not None and (pixels.shape, pixels.dtype) != (
-                file["pixels"].shape[1:],
-                file["pixels"].dtype,
-            ):
+            if pixels is not None and (pixels.shape, pixels.dtype) != (file["pixels"].shape[1:], file["pixels"].dtype):
                 expected = f"{file['pixels'].shape[1]} channels of {file['pixels'].dtype} as in site {first}"
                 found = f"holds {len(pixels)} channels of {pixels.dtype}; expected {expected}"
                 bad = [(rows["images"].iloc[names.index(site)][0], found)]
