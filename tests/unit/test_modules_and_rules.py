@@ -28,17 +28,20 @@ MODULES = sorted(
     ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(".__init__")
     for path in (LIBRARY / "cellsignal").rglob("*.py")
 )
-ELSEWHERE = {  # in `cellsignal`, `make settings`, planning, notebooks, and what ends every script
+ELSEWHERE = {  # in `cellsignal`, `make settings`, planning, notebooks, or `running`, which writes receipts
     "cellsignal.cli",
+    "cellsignal.clocks",
     "cellsignal.config.page",
     "cellsignal.planning",
     "cellsignal.provenance.diff",
     "cellsignal.provenance.diff_text",
     "cellsignal.provenance.finished",
     "cellsignal.provenance.job",
+    "cellsignal.provenance.plan",
     "cellsignal.provenance.row",
     "cellsignal.provenance.row_text",
     "cellsignal.rxrx",
+    "cellsignal.sizing",
 }
 
 
@@ -65,7 +68,8 @@ def rules_of() -> dict[str, set[str]]:
         imports.load_file(str(LIBRARY / f"{rule}.py"))
     found: dict[str, set[str]] = {module: set() for module in MODULES}
     for rule in RULES:
-        seen, waiting = set(), [rule]
+        seen: set[str] = set()
+        waiting = [rule]
         while waiting:
             name = waiting.pop()
             if name in seen or name == "running":  # writes receipts, and changes no result
@@ -83,21 +87,28 @@ def path_of(library: Path, module: str) -> Path:
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 
-def test_an_edit_of_any_module_changes_the_stages_of_the_rules_that_run_it(
-    rules_of: dict[str, set[str]], tmp_path: Path
-) -> None:
+def digests(library: Path) -> dict[str, dict[str, str]]:
+    """What the stage file of each rule holds of the code."""
+    return {rule: code_digests(library / f"{rule}.py", library) for rule in RULES}
+
+
+def test_the_stage_of_a_rule_holds_exactly_the_modules_that_it_runs(rules_of: dict[str, set[str]]) -> None:
+    held = digests(LIBRARY)
+    assert {module: {rule for rule in RULES if module in held[rule]} for module in MODULES} == rules_of
+    assert all(set(held[rule]) - set(MODULES) == {f"{rule}.py"} for rule in RULES)
+
+
+def test_an_edit_of_a_module_changes_its_digest_in_the_stage_of_every_such_rule(tmp_path: Path) -> None:
+    """All are edited at once; that an edit changes no other module's digest: test_code_digests.py."""
     library = tmp_path / "workflow_scripts"
     shutil.copytree(LIBRARY, library, ignore=shutil.ignore_patterns("__pycache__"))
-    before = {rule: code_digests(library / f"{rule}.py", library) for rule in RULES}
-    changed = {}
+    before = digests(library)
     for module in MODULES:
         path = path_of(library, module)
-        text = path.read_text()
-        path.write_text(f"{text}\n\nCHANGED = True\n")
-        changed[module] = {rule for rule in RULES if code_digests(library / f"{rule}.py", library) != before[rule]}
-        path.write_text(text)
-    assert changed == rules_of
-    assert {rule: code_digests(library / f"{rule}.py", library) for rule in RULES} == before
+        path.write_text(f"{path.read_text()}\n\nCHANGED = True\n")
+    after = digests(library)
+    kept = {(rule, name) for rule in RULES for name in before[rule] if after[rule][name] == before[rule][name]}
+    assert kept == {(rule, f"{rule}.py") for rule in RULES}
 
 
 def test_every_rule_runs_a_module_and_every_module_but_these_is_run(rules_of: dict[str, set[str]]) -> None:
