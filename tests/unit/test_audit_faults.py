@@ -350,6 +350,24 @@ def test_a_config_edited_after_the_run_is_named_by_key_with_old_and_new(project:
     ]
 
 
+def test_a_config_edited_while_jobs_waited_is_named_and_what_they_ran_with_is_proven(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+
+    def edit(rows: pd.DataFrame, wildcards: Mapping[str, str]) -> pd.DataFrame:
+        """While the first training runs, before any prediction starts."""
+        (project.folder / "tiny.yaml").write_text("predict: {views: 1}\nbalance: {method: none}\n")
+        return rows
+
+    verdict = project.run(rows=edit).audit()
+    assert not verdict.intact and not verdict.clean
+    assert [problem.split(";")[0] for problem in verdict.current] == [
+        "balance.method: 'none' in the configuration on disk, was 'assignment'",
+        "predict.views: 1 in the configuration on disk, was 4",
+    ]
+    predicted = [made for made in walk(project.submission).receipts.values() if made.rule == "predict"]
+    assert [made.stage["settings"]["predict"]["views"] for made in predicted] == [4] * 4
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [

@@ -222,7 +222,7 @@ def test_a_replaced_image_changes_its_plate_only_until_it_is_restored(
     after = plan(root, packed=packed, say=said.append)
     assert other_digests(before, after) == SAME | {"replaced": {"HUVEC-02_1"}}
     assert after.plates["HUVEC-02_1"].replaced == {REPLACED: sha256_file(root / REPLACED)}
-    assert said[0].startswith("plate HUVEC-02_1: 24 images have another size or time")
+    assert said[0].startswith("plate HUVEC-02_1: image sizes or times changed; comparing 24 images")
     assert said[1:] == [f"plate HUVEC-02_1: replaced since it was packed: {REPLACED}"]
     (root / REPLACED).write_bytes(content)
     assert other_digests(before, plan(root, packed=packed)) == SAME
@@ -272,6 +272,16 @@ def test_a_lost_and_a_restored_image_change_their_plate_only(root: Path) -> None
 def test_a_lost_folder_changes_its_plate_only(root: Path) -> None:
     before, packed = plan(root), pack(root)
     shutil.rmtree(root / "images/RPE-01/Plate2")
+    assert other_digests(before, plan(root, packed=packed)) == SAME | {"missing": {"RPE-01_2"}}
+
+
+def test_a_link_to_nowhere_is_a_missing_image(root: Path) -> None:
+    before, packed = plan(root), pack(root)
+    image = root / "images/RPE-01/Plate2/B07_s2_w1.png"
+    image.rename(root / "elsewhere.png")
+    image.symlink_to(root / "elsewhere.png")
+    assert other_digests(before, plan(root, packed=packed)) == SAME
+    (root / "elsewhere.png").unlink()
     assert other_digests(before, plan(root, packed=packed)) == SAME | {"missing": {"RPE-01_2"}}
 
 

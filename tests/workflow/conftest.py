@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project
+from table_screen import MISSING, PLATES, TRUNCATED, settings, truncate, write_screen
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,17 @@ def project(finished: Project, tmp_path: Path) -> Project:
 def fresh(tmp_path: Path) -> Project:
     """The project's sources, not run yet."""
     return Project.create(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def allowed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A whole run over a table screen with broken images, which the settings allow. Not to be changed."""
+    project = Project.create(tmp_path_factory.mktemp("allowed") / "project")
+    data = project.folder / "data"
+    write_screen(data, PLATES)
+    truncate(data / TRUNCATED)
+    for name in MISSING:
+        (data / name).unlink()
+    project.overlay(settings(data) | {"pack": {"allow_missing_sites": True}})
+    project.run("all")
+    return project

@@ -1,5 +1,6 @@
 """Copies of this project that tests run, change and break, always through Snakemake's command line."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -87,6 +89,10 @@ class Project:
         text = path.read_text()
         assert old in text, f"{file} holds no {old!r}"
         path.write_text(text.replace(old, new))
+
+    def read_json(self, file: str) -> Any:
+        """What a JSON file of the project holds."""
+        return json.loads((self.folder / file).read_text())
 
     def results(self, pattern: str = "*") -> list[Path]:
         """Files below `results/` that match a pattern, sorted."""

@@ -9,6 +9,9 @@ from PIL import Image
 CHANNELS = ["nuclei", "tubulin"]
 CLASSES = ["dim", "bright", "striped"]
 SIZE = 24
+PLATES = ["P1", "P2", "P3", "P4"]
+TRUNCATED = "images/P2/bright_3_tubulin.png"
+MISSING = ["images/P1/dim_1_nuclei.png", "images/P3/dim_1_nuclei.png", "images/P3/striped_2_tubulin.png"]
 SITES = 4  # per class and plate
 
 
@@ -32,7 +35,7 @@ def write_site(root: Path, plate: str, label: str, number: int) -> dict[str, str
         row[channel] = f"images/{plate}/{label}_{number}_{channel}.png"
         path = root / row[channel]
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(pixels).save(path, compress_level=0)  # all of one size
     return row
 
 

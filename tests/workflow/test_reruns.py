@@ -1,38 +1,33 @@
-"""Change something and run again: exactly what it invalidates reruns, and nothing else."""
+"""Touch, edit, move or delete something and run again: exactly what it invalidates reruns, and nothing else."""
 
 import os
 import random
+import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from projects import Project
+from expected import (
+    DRAWN,
+    END,
+    FIGURES,
+    FINETUNED,
+    INDEXED,
+    NORMALIZED,
+    PACKED,
+    PREDICTED,
+    RELABELLED,
+    SCORED,
+    SUBMITTED,
+    TRAINED,
+    Jobs,
+)
+from projects import SOURCES, TINY, Project
 
-LIBRARY = "workflow_scripts/cellsignal"
-Jobs = dict[str, int]
-
-END = {"audit_verdict": 1, "all": 1}
-SCORED = {"score": 1, "score_ladder": 1, "accuracy_breakdown": 1, "confusion": 1, "plate_map": 1} | END
-SUBMITTED = {"balance_plates": 1, "submission": 1, "provenance_graph": 1} | SCORED
-LAST_ROUND = {
-    "finetune_cell_type": 2,  # 1 model × 2 folds
-    "predict": 2,
-    "ensemble_teachers": 1,
-    "training_curves": 1,
-    "embed_tsne": 1,
-} | SUBMITTED
-RELABELLED = {"pseudo_labels": 1} | LAST_ROUND
-TRAINED = RELABELLED | {
-    "train_model": 4,  # 2 models × 2 folds
-    "finetune_cell_type": 4,  # 1 model × 2 folds × 2 rounds
-    "predict": 6,
-    "ensemble_teachers": 3,
-    "grad_cam": 1,
-}
-FIGURES = {
-    "site_images", "normalization_effect", "training_curves", "score_ladder", "accuracy_breakdown", "confusion",
-    "plate_map", "embed_tsne", "grad_cam", "provenance_graph",
-}  # fmt: skip
-EVERYTHING_FROM_THE_STORES = TRAINED | dict.fromkeys(FIGURES, 1) | {"normalization": 1}
+SCRIPTS = "workflow_scripts"
+LIBRARY = f"{SCRIPTS}/cellsignal"
+RECIPE = "results/tiny_screen/tiny"
 
 
 def test_a_second_run_does_nothing(finished: Project) -> None:
@@ -74,95 +69,67 @@ def test_clocks_that_are_wrong_or_coarse_rerun_nothing(project: Project) -> None
     assert project.planned() == {}
 
 
-def test_comments_docstrings_and_formatting_rerun_nothing(project: Project) -> None:
-    for path in (project.folder / "workflow_scripts").rglob("*.py"):
+def test_comments_docstrings_formatting_and_what_jobs_ask_of_a_machine_rerun_nothing(project: Project) -> None:
+    for path in (project.folder / SCRIPTS).rglob("*.py"):
         text = path.read_text().replace('"""', '"""Put in other words: ', 1)
         path.write_text(f"{text}\n\n\n# a remark\n")
+    for path in (*(project.folder / "rules").glob("*.smk"), project.folder / TINY, project.folder / "config.yaml"):
+        path.write_text(f"# a remark\n\n{path.read_text()}")
+    project.edit("rules/train.smk", "grown(NEEDS.train_mb)", "grown(30000)")
+    project.edit("rules/train.smk", "Training {wildcards.model}", "Now training {wildcards.model}")
+    project.edit(TINY, "  epochs: 1\n  batch_size: 16\n", "  batch_size:    16\n  epochs:   1\n")
     assert project.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        (["index_sites"], INDEXED),
+        (["pack_plate"], PACKED),
+        (["normalization"], NORMALIZED),
+        (["assign_folds"], TRAINED | {"assign_folds": 1}),
+        (["train_model"], TRAINED),
+        (["finetune_cell_type"], FINETUNED),
+        (["predict"], PREDICTED),
+        (["ensemble_teachers"], RELABELLED | {"ensemble_teachers": 3}),
+        (["pseudo_labels"], RELABELLED),
+        (["balance_plates"], SUBMITTED),
+        (["submission"], {"submission": 1, "provenance_graph": 1} | SCORED),
+        (["score"], SCORED),
+        (sorted(FIGURES), DRAWN),
+        (["audit", "crate"], END),  # a crate is no part of `all`
+        (["running", "settings_page"], {}),
+    ],
+)
+def test_a_changed_script_reruns_its_rule_and_what_follows(
+    project: Project, scripts: list[str], expected: Jobs
+) -> None:
+    for name in scripts:
+        change(project, f"{SCRIPTS}/{name}.py")
+    assert project.planned() == expected
 
 
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
         ("losses.py", TRAINED),
+        ("images.py", PACKED),
         ("figures/confusion.py", {"confusion": 1} | END),
-        ("figures/style.py", dict.fromkeys(FIGURES, 1) | END),
-        ("images.py", {"pack_plate": 12} | EVERYTHING_FROM_THE_STORES),
-        ("submission.py", {"submission": 1, "provenance_graph": 1} | SCORED),
-        ("provenance/receipts.py", {}),  # records what happened, and changes no result
+        ("figures/style.py", DRAWN),
+        ("provenance/receipts.py", {"provenance_graph": 1} | END),  # which are read there; written by every job
     ],
 )
-def test_changed_code_reruns_what_runs_it_and_what_follows(project: Project, module: str, expected: Jobs) -> None:
-    path = project.folder / LIBRARY / module
+def test_a_changed_module_reruns_what_runs_it_and_what_follows(
+    project: Project, module: str, expected: Jobs
+) -> None:  # every module: tests/unit/test_modules_and_rules.py
+    change(project, f"{LIBRARY}/{module}")
+    assert project.planned() == expected
+
+
+def change(project: Project, file: str) -> None:
+    """Change what a file of code does, in a way that harms nothing."""
+    path = project.folder / file
     path.write_text(f"{path.read_text()}\n\nCHANGED = True\n")
-    assert project.planned() == expected
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"seed": 1}, TRAINED | {"site_images": 1}),
-        ({"folds": {"seed": 1}}, TRAINED | {"assign_folds": 1}),
-        ({"train": {"weight_decay": 0.1}}, TRAINED),
-        ({"predict": {"views": 4}}, RELABELLED | {"predict": 6, "ensemble_teachers": 3}),
-        ({"balance": {"method": "uniqueness"}}, RELABELLED),
-        ({"pseudo_labels": {"weight": 0.1}}, RELABELLED),
-        ({"pseudo_labels": {"rounds": 2}}, RELABELLED),  # of the new round; the earlier ones stay
-        ({"score": {"public_experiments": ["HUVEC-03"]}}, SCORED),
-        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1} | END),
-        ({"report": {"grad_cam_sites": 3}}, {"grad_cam": 1} | END),
-    ],
-)
-def test_a_changed_setting_reruns_what_reads_it_and_what_follows(
-    project: Project, settings: dict[str, object], expected: Jobs
-) -> None:
-    project.overlay(settings)
-    assert project.planned() == expected
-
-
-def test_settings_that_change_no_result_rerun_nothing(project: Project) -> None:
-    project.overlay(
-        {
-            "train": {"checkpoint_minutes": 1},
-            "finetune": {"optimization": {"checkpoint_minutes": 1}, "epochs_factor": {"RPE": 0.5}},  # has no RPE
-        }
-    )
-    assert project.planned() == {}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("margin: 0.1", "margin: 0.2", TRAINED | {"train_model": 2, "predict": 4, "ensemble_teachers": 2}),
-        (
-            "normalization: cell_type",  # of the reference, which the submission does not know
-            "normalization: site",
-            {"train_model": 2, "predict": 2, "ensemble_teachers": 1, "training_curves": 1} | SCORED,
-        ),
-        (
-            "ensemble: false",  # it is fine-tuned now and votes, from the weights of stage 1 that it has
-            "ensemble: true",
-            RELABELLED | {"finetune_cell_type": 6, "predict": 6, "ensemble_teachers": 2},
-        ),
-    ],
-)
-def test_one_models_settings_rerun_its_own_trainings(project: Project, old: str, new: str, expected: Jobs) -> None:
-    project.edit("tiny.yaml", old, new)
-    assert project.planned() == expected
-
-
-def test_another_recipe_shares_what_depends_on_the_data_alone(project: Project) -> None:
-    project.overlay({"recipe": "other"})
-    everything_after = EVERYTHING_FROM_THE_STORES | {"assign_folds": 1}
-    del everything_after["normalization"]
-    assert project.planned() == everything_after
-
-
-def test_planning_a_change_and_taking_it_back_reruns_nothing(project: Project) -> None:
-    project.overlay({"seed": 1})
-    assert project.planned() != {}
-    project.overlay({})
-    assert project.planned() == {}
 
 
 def test_a_job_that_writes_the_same_bytes_again_invalidates_nothing(project: Project) -> None:
@@ -175,9 +142,54 @@ def test_a_job_that_writes_the_same_bytes_again_invalidates_nothing(project: Pro
 
 def test_a_rerun_changes_the_receipts_of_what_it_made_and_no_other(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.results("*.receipt.json")}
-    path = project.folder / LIBRARY / "figures/confusion.py"
-    path.write_text(f"{path.read_text()}\n\nCHANGED = True\n")
+    change(project, f"{LIBRARY}/figures/confusion.py")
     project.run("all")
     changed = [path.name for path in before if path.read_bytes() != before[path]]
     assert changed == ["confusion.svg.receipt.json"]
     assert project.planned() == {}
+
+
+def test_deleting_what_nothing_needs_any_more_reruns_nothing(project: Project) -> None:
+    results = project.folder / "results/tiny_screen"
+    for name in ("raw/images", "plates", "normalization", "tiny/models", "tiny/predictions", "tiny/rounds"):
+        folder = results / name
+        for path in [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".receipt.json")]:
+            path.unlink()
+    for name in ("logs", "benchmarks", "tiny/logs", "tiny/benchmarks"):
+        shutil.rmtree(results / name)
+    assert not project.results("*.h5")[3:]  # but for the ensembles
+    assert project.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("deleted", "expected"),
+    [
+        ("figures/confusion.svg", {"confusion": 1} | END),
+        ("scores.json", SCORED),
+        ("submission.csv", {"submission": 1, "provenance_graph": 1} | SCORED),
+        ("audit.json", END),
+    ],
+)
+def test_deleting_a_result_makes_it_again(project: Project, deleted: str, expected: Jobs) -> None:
+    (project.folder / RECIPE / deleted).unlink()
+    assert project.planned() == expected
+
+
+@pytest.mark.parametrize("records", ["kept", "lost"])
+def test_a_fresh_clone_beside_kept_results_reruns_nothing(project: Project, tmp_path: Path, records: str) -> None:
+    git(project.folder, "init", "--quiet")
+    git(project.folder, "add", *SOURCES, TINY)
+    git(project.folder, "-c", "user.name=A", "-c", "user.email=a@lab.org", "commit", "--quiet", "-m", "All")
+    git(tmp_path, "clone", "--quiet", str(project.folder), "clone")
+    clone = tmp_path / "clone"
+    if records == "lost":  # only the results were kept, with their times, as `mv` and `rsync -a` do
+        shutil.move(project.folder / "results", clone / "results")
+    else:  # both were copied, and every file has a new time
+        for name in ("results", ".snakemake"):
+            shutil.copytree(project.folder / name, clone / name, copy_function=shutil.copyfile)
+    assert not (clone / "results/tiny_screen/raw").is_symlink()
+    assert Project(clone).planned() == {}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True)

@@ -1,20 +1,15 @@
 """A user's own screen: broken images stop the run or are left out and listed; scores without a test set."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from projects import Project, job_counts
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from table_screen import settings, truncate, write_screen, write_site
+from table_screen import MISSING, PLATES, TRUNCATED, settings, truncate, write_screen
 
 SCREEN = "results/my_screen"
-PLATES = ["P1", "P2", "P3", "P4"]
-TRUNCATED = "images/P2/bright_3_tubulin.png"
-MISSING = ["images/P1/dim_1_nuclei.png", "images/P3/dim_1_nuclei.png", "images/P3/striped_2_tubulin.png"]
 
 
 @pytest.fixture
@@ -23,25 +18,6 @@ def own(fresh: Project) -> Project:
     write_screen(fresh.folder / "data", PLATES)
     fresh.overlay(settings(fresh.folder / "data"))
     return fresh
-
-
-@pytest.fixture(scope="module")
-def allowed(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A whole run over a table screen with broken images, which the settings allow."""
-    project = Project.create(tmp_path_factory.mktemp("allowed") / "project")
-    write_screen(project.folder / "data", PLATES)
-    truncate(project.folder / "data" / TRUNCATED)
-    for name in MISSING:
-        (project.folder / "data" / name).unlink()
-    project.overlay(settings(project.folder / "data") | {"pack": {"allow_missing_sites": True}})
-    project.run("all")
-    return project
-
-
-@pytest.fixture
-def run(allowed: Project, tmp_path: Path) -> Project:
-    """A copy of that run, for this test to change. Its images stay where they are."""
-    return allowed.copy_to(tmp_path / "project")
 
 
 def test_a_table_that_is_wrong_stops_the_planning_with_every_row(own: Project) -> None:
@@ -99,21 +75,3 @@ def test_a_screen_without_test_wells_ends_in_out_of_fold_metrics(allowed: Projec
     )
     assert scores["ladder"]["of"] == "out-of-fold wells"
     assert not allowed.results("submission.csv") and len(allowed.results("figures/*.[ps][nv]g")) == 9
-
-
-def test_moved_data_rerun_nothing_and_still_verify(run: Project) -> None:
-    moved = shutil.copytree(run.folder / "data", run.folder / "elsewhere/copy")
-    shutil.rmtree(run.folder / "data")
-    run.overlay(settings(moved) | {"pack": {"allow_missing_sites": True}})
-    assert run.planned() == {}
-    assert "scores.json: PASSED" in run.run("audit")
-
-
-def test_a_new_plate_packs_no_other_plate_again(run: Project) -> None:
-    data = run.folder / "data"
-    row = write_site(data, "P5", "bright", 1)
-    with open(data / "sites.csv", "a") as table:
-        table.write(",".join(row.values()) + "\n")
-    run.overlay(settings(data) | {"pack": {"allow_missing_sites": True}})
-    jobs = run.planned()
-    assert jobs["pack_plate"] == 1 and jobs["index_sites"] == 1 and jobs["train_model"] == 2

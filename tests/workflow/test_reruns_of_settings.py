@@ -1,0 +1,105 @@
+"""Change a setting and run again: exactly what may read it reruns, and what follows."""
+
+import pytest
+from expected import END, EVERYTHING, FINETUNED, INDEXED, PACKED, PREDICTED, RELABELLED, SCORED, TRAINED, Jobs
+from projects import TINY, Project
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"results": "elsewhere"}, EVERYTHING),
+        ({"seed": 1}, TRAINED | {"site_images": 1}),
+        ({"threads": 2}, TRAINED),  # the order of sums
+        ({"screen": {"simulated": {"phenotype_scale": 0.9}}}, EVERYTHING),
+        ({"pack": {"allow_missing_sites": True}}, INDEXED | PACKED),
+        ({"folds": {"seed": 1}}, TRAINED | {"assign_folds": 1}),
+        ({"augment": {"flips": False}}, TRAINED),
+        ({"train": {"weight_decay": 0.1}}, TRAINED),
+        ({"finetune": {"mean_teacher": {"consistency": 2.0}}}, FINETUNED),
+        ({"predict": {"views": 4}}, PREDICTED),
+        ({"pseudo_labels": {"weight": 0.1}}, RELABELLED),
+        ({"pseudo_labels": {"rounds": 2}}, RELABELLED),  # of the new round; the earlier ones stay
+        ({"balance": {"method": "uniqueness"}}, RELABELLED),  # pseudo-labels are balanced, too
+        ({"score": {"public_experiments": ["HUVEC-03"]}}, SCORED),
+        ({"report": {"example_sites": 3}}, {"site_images": 1} | END),
+        ({"report": {"example_plates": 1}}, {"site_images": 1, "plate_map": 1} | END),
+        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1} | END),
+        ({"report": {"grad_cam_sites": 3}}, {"grad_cam": 1} | END),
+    ],
+)
+def test_a_changed_setting_reruns_what_reads_it_and_what_follows(
+    project: Project, settings: dict[str, object], expected: Jobs
+) -> None:
+    project.overlay(settings)
+    assert project.planned() == expected
+
+
+def test_the_sections_of_the_configuration_are_all_there(project: Project) -> None:
+    """So that a new one is added to the list above; recipe and models have tests of their own below."""
+    tried = {"results", "seed", "threads", "screen", "pack", "folds", "augment", "train", "finetune", "predict"}
+    tried |= {"pseudo_labels", "balance", "score", "report", "recipe", "models"}
+    plan = project.read_json("results/tiny_screen/tiny/stages/plan.json")
+    assert plan.keys() == tried
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # Snakemake's own comparison of params is one of sets of values, which stay the same here.
+        ({"train": {"rate": 2.0e-4, "weight_decay": 3.0e-3}}, TRAINED),
+        ({"report": {"tsne_sites": 2, "grad_cam_sites": 50}}, {"embed_tsne": 1, "grad_cam": 1} | END),
+    ],
+)
+def test_two_settings_that_swap_their_values_count_as_changed(
+    project: Project, settings: dict[str, dict[str, object]], expected: Jobs
+) -> None:
+    ((section, swapped),) = settings.items()
+    before = project.read_json("results/tiny_screen/tiny/stages/plan.json")[section]
+    assert sorted(swapped.values()) == sorted(before[name] for name in swapped)
+    project.overlay(settings)
+    assert project.planned() == expected
+
+
+def test_settings_that_change_no_result_rerun_nothing(project: Project) -> None:
+    project.overlay(
+        {
+            "train": {"checkpoint_minutes": 1},
+            "finetune": {"optimization": {"checkpoint_minutes": 1}, "epochs_factor": {"RPE": 0.5}},  # has no RPE
+        }
+    )
+    assert project.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("margin: 0.1", "margin: 0.2", FINETUNED | {"train_model": 2, "grad_cam": 1}),
+        (
+            "normalization: cell_type",  # of the reference, which the submission does not know
+            "normalization: site",
+            {"train_model": 2, "predict": 2, "ensemble_teachers": 1, "training_curves": 1} | SCORED,
+        ),
+        (
+            "ensemble: false",  # it is fine-tuned now and votes, from the weights of stage 1 that it has
+            "ensemble: true",
+            RELABELLED | {"finetune_cell_type": 6, "predict": 6, "ensemble_teachers": 2},
+        ),
+    ],
+)
+def test_one_models_settings_rerun_its_own_trainings(project: Project, old: str, new: str, expected: Jobs) -> None:
+    project.edit(TINY, old, new)
+    assert project.planned() == expected
+
+
+def test_another_recipe_shares_what_depends_on_the_data_alone(project: Project) -> None:
+    project.overlay({"recipe": "other"})
+    shared = ("simulate_plate", "index_sites", "pack_plate", "normalization")
+    assert project.planned() == {rule: count for rule, count in EVERYTHING.items() if rule not in shared}
+
+
+def test_planning_a_change_and_taking_it_back_reruns_nothing(project: Project) -> None:
+    project.overlay({"seed": 1})
+    assert project.planned() != {}
+    project.overlay({})
+    assert project.planned() == {}
