@@ -20,6 +20,7 @@ include: "rules/train.smk"
 include: "rules/label.smk"
 include: "rules/submit.smk"
 include: "rules/report.smk"
+include: "rules/explain.smk"
 include: "rules/ablation.smk"
 include: "rules/audit.smk"
 

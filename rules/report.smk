@@ -1,17 +1,26 @@
-# Figures with captions, for Snakemake's HTML report (`snakemake … --report report.html`).
+# Figures of data, training and results, with captions, for Snakemake's HTML report
+# (`snakemake … --report report.html`). Each has the table behind it as CSV.
 #
 # Requires: what data.smk, train.smk, label.smk and submit.smk make.
 # Makes:    results/{screen}/{recipe}/figures/
 
+OVERVIEW, DATA, TRAINING = "0 Overview", "1 Data", "2 Training"
+RESULTS, EXPLANATION, AUDIT = "3 Results", "4 Explanation", "5 Audit"
 
-def figure(name, suffix, category, caption=None, **labels):
-    """An entry of the report: results/{screen}/{recipe}/figures/{name}."""
+
+def figure(name, suffix, category, caption=None):
+    """An entry of the report: results/{screen}/{recipe}/figures/{name}.{suffix}."""
     return report(
         recipe(f"figures/{name}.{suffix}"),
         caption=f"captions/{caption or name}.rst",
         category=category,
-        labels={"figure": name.replace("_", " "), **labels},
+        labels={"figure": name.replace("_", " "), "as": "table" if suffix == "csv" else "picture"},
     )
+
+
+def table(name, category, caption=None):
+    """The table behind a figure, beside it in the report."""
+    return figure(name, "csv", category, caption)
 
 
 def report_settings(*names):
@@ -36,17 +45,6 @@ def histories(suffix):
     ]
 
 
-# The model, fold and weights that t-SNE and Grad-CAM look at: the first of the ensemble, fold 0.
-EXPLAINED = ENSEMBLE[0]
-EXPLAINED_PREDICTIONS = expand(
-    PREDICTIONS,
-    variant="",
-    model=EXPLAINED,
-    fold=0,
-    cell_type=SUMMARY.cell_types,
-    round=ROUNDS[-1],
-)
-EXPLAINED_WEIGHTS = recipe(f"models/{EXPLAINED}/fold0/stage1/weights.safetensors")
 EXAMPLE_PLATES = list(SUMMARY.plates)[: CONFIG.report.example_plates]
 
 
@@ -66,7 +64,8 @@ rule site_images:
         classes=ancient(screen("classes.parquet")),
         stores=ancient([screen(f"plates/{plate}.h5") for plate in EXAMPLE_PLATES]),
     output:
-        figure=figure("site_images", "png", "1 Data"),
+        figure=figure("site_images", "png", DATA),
+        table=table("site_images", DATA),
         receipt=receipt(recipe("figures/site_images.png")),
     log:
         recipe("logs/site_images.log"),
@@ -82,6 +81,54 @@ rule site_images:
         "../workflow_scripts/site_images.py"
 
 
+rule samples_per_class:
+    input:
+        stage=stage(recipe, "samples_per_class", {}),
+        receipts=receipt(screen("sites.parquet")),
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+    output:
+        figure=figure("samples_per_class", "svg", DATA),
+        table=table("samples_per_class", DATA),
+        receipt=receipt(recipe("figures/samples_per_class.svg")),
+    log:
+        recipe("logs/samples_per_class.log"),
+    benchmark:
+        recipe("benchmarks/samples_per_class.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Figure: training wells per class"
+    script:
+        "../workflow_scripts/samples_per_class.py"
+
+
+rule image_means:
+    input:
+        stage=stage(recipe, "image_means", {"channels": CONFIG.screen.channels}),
+        receipts=[receipt(screen("sites.parquet")), receipt(screen("normalization/plate.parquet"))],
+        sites=ancient(screen("sites.parquet")),
+        statistics=ancient(screen("normalization/site.parquet")),
+    output:
+        figure=figure("image_means", "svg", DATA),
+        table=table("image_means", DATA),
+        receipt=receipt(recipe("figures/image_means.svg")),
+    log:
+        recipe("logs/image_means.log"),
+    benchmark:
+        recipe("benchmarks/image_means.tsv")
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    message:
+        "Figure: channel means of all images"
+    script:
+        "../workflow_scripts/image_means.py"
+
+
 rule normalization_effect:
     input:
         stage=stage(recipe, "normalization_effect", {"channels": CONFIG.screen.channels}),
@@ -89,7 +136,8 @@ rule normalization_effect:
         sites=ancient(screen("sites.parquet")),
         statistics=ancient(screen("normalization/plate.parquet")),
     output:
-        figure=figure("normalization_effect", "svg", "1 Data"),
+        figure=figure("normalization_effect", "svg", DATA),
+        table=table("normalization_effect", DATA),
         receipt=receipt(recipe("figures/normalization_effect.svg")),
     log:
         recipe("logs/normalization_effect.log"),
@@ -111,7 +159,8 @@ rule training_curves:
         receipts=histories("receipts"),
         histories=ancient(histories("history")),
     output:
-        figure=figure("training_curves", "svg", "2 Training"),
+        figure=figure("training_curves", "svg", TRAINING),
+        table=table("training_curves", TRAINING),
         receipt=receipt(recipe("figures/training_curves.svg")),
     log:
         recipe("logs/training_curves.log"),
@@ -133,7 +182,8 @@ rule score_ladder:
         receipts=receipt(recipe("scores.json")),
         scores=ancient(recipe("scores.json")),
     output:
-        figure=figure("score_ladder", "svg", "3 Results"),
+        figure=figure("score_ladder", "svg", RESULTS),
+        table=table("score_ladder", RESULTS),
         receipt=receipt(recipe("figures/score_ladder.svg")),
     log:
         recipe("logs/score_ladder.log"),
@@ -149,13 +199,66 @@ rule score_ladder:
         "../workflow_scripts/score_ladder.py"
 
 
+# Predictions of each ensemble model and round, then of the references, by the name that the figure gives them.
+VOTES = {f"{model}, round {number}": (model, number) for number in ROUNDS for model in ENSEMBLE}
+VOTES |= {f"{model} (reference)": (model, 0) for model in REFERENCES}
+VOTE_FILES = {
+    name: [
+        (fold, recipe(f"predictions/{model}/fold{fold}/{cell_type}/round{number}.h5"))
+        for fold in FOLDS
+        for cell_type in SUMMARY.cell_types
+    ]
+    for name, (model, number) in VOTES.items()
+}
+
+
+rule averaging:
+    input:
+        stage=stage(
+            recipe,
+            "averaging",
+            {
+                "files": {name: [fold for fold, _ in files] for name, files in VOTE_FILES.items()},
+                "ensembles": [f"all models, round {number}" for number in ROUNDS],
+            },
+        ),
+        receipts=[
+            receipt(recipe("scores.json")),
+            receipt(screen("sites.parquet")),
+            *(receipt(path) for files in VOTE_FILES.values() for _, path in files),
+            *(receipt(recipe(f"ensembles/round{number}.h5")) for number in ROUNDS),
+        ],
+        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
+        scores=ancient(recipe("scores.json")),
+        predictions=ancient([path for files in VOTE_FILES.values() for _, path in files]),
+        ensembles=ancient([recipe(f"ensembles/round{number}.h5") for number in ROUNDS]),
+    output:
+        figure=figure("averaging", "svg", RESULTS),
+        table=table("averaging", RESULTS),
+        receipt=receipt(recipe("figures/averaging.svg")),
+    log:
+        recipe("logs/averaging.log"),
+    benchmark:
+        recipe("benchmarks/averaging.tsv")
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    message:
+        "Figure: what averaging and priors are worth"
+    script:
+        "../workflow_scripts/averaging.py"
+
+
 rule accuracy_breakdown:
     input:
         stage=stage(recipe, "accuracy_breakdown", {}),
         receipts=receipt(recipe("scores.json")),
         wells=ancient(recipe("wells.parquet")),
     output:
-        figure=figure("accuracy_breakdown", "svg", "3 Results"),
+        figure=figure("accuracy_breakdown", "svg", RESULTS),
+        table=table("accuracy_breakdown", RESULTS),
         receipt=receipt(recipe("figures/accuracy_breakdown.svg")),
     log:
         recipe("logs/accuracy_breakdown.log"),
@@ -178,7 +281,8 @@ rule confusion:
         wells=ancient(recipe("wells.parquet")),
         classes=ancient(screen("classes.parquet")),
     output:
-        figure=figure("confusion", "svg", "3 Results"),
+        figure=figure("confusion", "svg", RESULTS),
+        table=table("confusion", RESULTS),
         receipt=receipt(recipe("figures/confusion.svg")),
     log:
         recipe("logs/confusion.log"),
@@ -203,10 +307,11 @@ rule plate_map:
             | {"shape": [CONFIG.screen.plate_rows, CONFIG.screen.plate_columns]},
         ),
         receipts=[receipt(recipe("scores.json")), receipt(screen("sites.parquet"))],
-        sites=ancient(screen("sites.parquet")),
+        classes=ancient(screen("classes.parquet")),
         wells=ancient(recipe("wells.parquet")),
     output:
-        figure=figure("plate_map", "svg", "3 Results"),
+        figure=figure("plate_map", "svg", RESULTS),
+        table=table("plate_map", RESULTS),
         receipt=receipt(recipe("figures/plate_map.svg")),
     log:
         recipe("logs/plate_map.log"),
@@ -222,108 +327,25 @@ rule plate_map:
         "../workflow_scripts/plate_map.py"
 
 
-rule embed_tsne:
+rule control_certainty:
     input:
-        stage=stage(recipe, "embed_tsne", settings("seed") | report_settings("tsne_sites")),
-        receipts=[*map(receipt, EXPLAINED_PREDICTIONS), receipt(screen("sites.parquet"))],
-        sites=ancient(screen("sites.parquet")),
-        classes=ancient(screen("classes.parquet")),
-        predictions=ancient(EXPLAINED_PREDICTIONS),
+        stage=stage(recipe, "control_certainty", {}),
+        receipts=[receipt(recipe("scores.json")), receipt(recipe(f"ensembles/{LAST_ROUND}.h5"))],
+        wells=ancient(recipe("wells.parquet")),
+        ensemble=ancient(recipe(f"ensembles/{LAST_ROUND}.h5")),
     output:
-        figure=figure("embed_tsne", "png", "4 Explanation"),
-        table=recipe("figures/embed_tsne.csv"),
-        receipt=receipt(recipe("figures/embed_tsne.png")),
+        figure=figure("control_certainty", "svg", RESULTS),
+        table=table("control_certainty", RESULTS),
+        receipt=receipt(recipe("figures/control_certainty.svg")),
     log:
-        recipe("logs/embed_tsne.log"),
+        recipe("logs/control_certainty.log"),
     benchmark:
-        recipe("benchmarks/embed_tsne.tsv")
+        recipe("benchmarks/control_certainty.tsv")
     threads: 1
     resources:
         mem_mb=grown(NEEDS.tsne_mb),
         runtime=grown(20),
     message:
-        "Figure: t-SNE of embeddings"
+        "Figure: entropy and reliability by well type"
     script:
-        "../workflow_scripts/embed_tsne.py"
-
-
-rule grad_cam:
-    input:
-        stage=stage(
-            recipe,
-            "grad_cam",
-            settings("seed", "threads")
-            | report_settings("grad_cam_sites", "grad_cam_layer")
-            | {"model": MODELS[EXPLAINED].model_dump(mode="json"), "channels": CONFIG.screen.channels},
-        ),
-        receipts=[
-            receipt(EXPLAINED_WEIGHTS),
-            receipt(recipe("folds.parquet")),
-            receipt(screen("sites.parquet")),
-            receipt(screen("normalization/plate.parquet")),
-            *map(receipt, PACKED),
-        ],
-        sites=ancient(screen("sites.parquet")),
-        classes=ancient(screen("classes.parquet")),
-        folds=ancient(recipe("folds.parquet")),
-        statistics=ancient(screen(f"normalization/{MODELS[EXPLAINED].normalization}.parquet")),
-        stores=ancient(PACKED),
-        weights=ancient(EXPLAINED_WEIGHTS),
-    output:
-        figure=figure("grad_cam", "png", "4 Explanation"),
-        receipt=receipt(recipe("figures/grad_cam.png")),
-    log:
-        recipe("logs/grad_cam.log"),
-    benchmark:
-        recipe("benchmarks/grad_cam.tsv")
-    threads: CONFIG.threads
-    resources:
-        mem_mb=grown(NEEDS.grad_cam_mb),
-        runtime=grown(20),
-    message:
-        "Figure: Grad-CAM"
-    script:
-        "../workflow_scripts/grad_cam.py"
-
-
-# What the provenance page shows: all that stands behind the submission, or behind the scores without one.
-PROVEN = recipe("submission.csv") if SUMMARY.test_cell_types else recipe("scores.json")
-
-
-rule provenance_graph:
-    input:
-        stage=stage(recipe, "provenance_graph", {}),
-        receipts=receipt(PROVEN),
-        artefact=ancient(PROVEN),
-    output:
-        figure=figure("provenance", "html", "5 Audit", caption="provenance_graph"),
-        receipt=receipt(recipe("figures/provenance.html")),
-    log:
-        recipe("logs/provenance_graph.log"),
-    benchmark:
-        recipe("benchmarks/provenance_graph.tsv")
-    threads: 1
-    resources:
-        mem_mb=grown(NEEDS.audit_mb),
-        runtime=grown(20),
-    message:
-        "Figure: what made the result, from the raw data down"
-    script:
-        "../workflow_scripts/provenance_graph.py"
-
-
-FIGURES = [
-    recipe(f"figures/{name}")
-    for name in (
-        "site_images.png",
-        "normalization_effect.svg",
-        "training_curves.svg",
-        "score_ladder.svg",
-        "accuracy_breakdown.svg",
-        "confusion.svg",
-        "plate_map.svg",
-        "embed_tsne.png",
-        "grad_cam.png",
-        "provenance.html",
-    )
-]
+        "../workflow_scripts/control_certainty.py"

@@ -1,7 +1,8 @@
 """Figure: which classes are taken for which, on wells that no voting model was trained on."""
 
+from cellsignal.confusions import cluster_classes, confusion_table
 from cellsignal.figures.confusion import confusion
-from cellsignal.figures.style import save
+from cellsignal.figures.style import save, save_table
 from cellsignal.metrics import confusion_matrix
 from cellsignal.sites import read_table
 
@@ -12,4 +13,6 @@ with run(snakemake) as job:
     wells = read_table(snakemake.input.wells)
     scored = wells[(wells["role"] == "out_of_fold") & (wells["sirna"] >= 0)]
     counts = confusion_matrix(scored["sirna"], scored["predicted"], len(classes))
-    save(confusion(counts, classes["name"].tolist(), title="Confusion, out-of-fold"), snakemake.output.figure)
+    names = classes["name"].tolist()
+    save(confusion(counts, names, title="Confusion, out-of-fold"), snakemake.output.figure)
+    save_table(confusion_table(counts, names, cluster_classes(counts).cluster), snakemake.output.table)

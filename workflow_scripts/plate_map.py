@@ -1,7 +1,7 @@
 """Figure: well types, and right and wrong predictions, where they lie on the plate."""
 
 from cellsignal.figures.plate_map import plate_map
-from cellsignal.figures.style import save
+from cellsignal.figures.style import save, save_table
 from cellsignal.sites import read_table
 
 from running import run
@@ -13,3 +13,7 @@ with run(snakemake) as job:
     plates = sorted(scored.index[:count]) or sorted(set(wells["plate_id"]))[:count]
     rows, columns = job.settings["shape"]
     save(plate_map(wells, plates, rows, columns), snakemake.output.figure)
+    names = read_table(snakemake.input.classes).set_index("sirna")["name"]
+    drawn = wells[wells["plate_id"].isin(plates)]
+    called = drawn["predicted"].map(names)
+    save_table(drawn.assign(class_name=drawn["sirna"].map(names), called=called), snakemake.output.table)

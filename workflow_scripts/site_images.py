@@ -3,7 +3,7 @@
 import numpy as np
 
 from cellsignal.figures.site_images import site_images
-from cellsignal.figures.style import save
+from cellsignal.figures.style import save, save_table
 from cellsignal.figures.titles import site_titles
 from cellsignal.plates import SiteReader
 from cellsignal.sites import read_table
@@ -16,5 +16,7 @@ with run(snakemake) as job:
     reader = SiteReader(snakemake.input.stores)
     count = min(job.settings["example_sites"], len(reader))
     rows = np.sort(np.random.default_rng(job.settings["seed"]).choice(len(reader), count, replace=False))
-    titles = site_titles(sites.loc[reader.site_id[rows]], names)
+    chosen = sites.loc[reader.site_id[rows]]
+    titles = site_titles(chosen, names)
     save(site_images(reader.read(rows), job.settings["channels"], titles), snakemake.output.figure)
+    save_table(chosen.assign(images=chosen["images"].map(" ".join)), snakemake.output.table)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellsignal.figures.style import save
+from cellsignal.figures.style import save, save_table
 from cellsignal.figures.training_curves import training_curves
 
 from running import run
@@ -20,3 +20,4 @@ def history(path: str) -> pd.DataFrame:
 with run(snakemake) as job:
     table = pd.concat([history(path) for path in snakemake.input.histories], ignore_index=True)
     save(training_curves(table), snakemake.output.figure)
+    save_table(table, snakemake.output.table)

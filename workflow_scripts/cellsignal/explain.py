@@ -1,87 +1,12 @@
-"""What a model has learned: a map of its embedding, and where in an image it looks."""
+"""Where in an image a model looks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE, trustworthiness
 from torch import Tensor, nn
 from torch.nn import functional
-
-NEIGHBOURS = 10  # of the purity and of the trustworthiness
-
-
-@dataclass(frozen=True)
-class EmbeddingMap:
-    """`rows` int (m,): the sampled rows, ascending; `points` float32 (m, 2); `trustworthiness` 0–1."""
-
-    rows: np.ndarray
-    points: np.ndarray
-    trustworthiness: float
-
-
-def embed_tsne(embedding: np.ndarray, n: int, seed: int, strata: Sequence[Any] | None = None) -> EmbeddingMap:
-    """t-SNE (van der Maaten & Hinton 2008) of a sample of at most `n` rows, by cosine distance.
-
-    `embedding`: float (sites, dim), at least 5 sites. `strata`: one value per site (such as the experiment);
-    each is represented by its share. The same arguments give the same map on one machine.
-    """
-    rows = stratified_sample(strata if strata is not None else np.zeros(len(embedding)), n, seed)
-    sample = _unit(embedding[rows])
-    # 50 components lose next to nothing and save most of the time of the neighbour search.
-    reduced = PCA(50, random_state=seed).fit_transform(sample) if min(sample.shape) > 50 else sample
-    perplexity = min(30.0, (len(rows) - 1) / 4)
-    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
-    points = tsne.fit_transform(reduced).astype(np.float32)
-    k = min(NEIGHBOURS, len(rows) // 2 - 1)
-    return EmbeddingMap(rows, points, float(trustworthiness(sample, points, n_neighbors=max(1, k))))
-
-
-def stratified_sample(strata: Sequence[Any] | np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Ascending row numbers of `n` rows (all, if there are fewer), each stratum by its share (± 1)."""
-    _, stratum = np.unique(np.asarray(strata), return_inverse=True)
-    total = len(stratum)
-    n = min(n, total)
-    random = np.random.default_rng(seed).permutation(total)
-    by_stratum = random[np.argsort(stratum[random], kind="stable")]
-    # Even steps through the rows sorted by stratum (systematic sampling).
-    steps = ((np.arange(n) + 0.5) * total / n).astype(int) if n else np.zeros(0, dtype=int)
-    rows: np.ndarray = np.sort(by_stratum[steps])
-    return rows
-
-
-def neighbour_purity(
-    embedding: np.ndarray, labels: Sequence[Any], k: int = NEIGHBOURS, apart: Sequence[Any] | None = None
-) -> tuple[float, float]:
-    """(share of the `k` nearest neighbours by cosine that have the row's label, what chance would give).
-
-    `embedding`: float (n, dim). Rows with the same value of `apart`, such as the two sites of a well, are
-    never each other's neighbours. Chance is the share among all rows that could be neighbours.
-    """
-    unit = _unit(embedding)
-    _, label = np.unique(np.asarray(labels), return_inverse=True)
-    unique = np.arange(len(unit)) if apart is None else np.unique(np.asarray(apart), return_inverse=True)[1]
-    same, possible, hits, found = 0, 0, 0, 0
-    for start in range(0, len(unit), 1024):  # bounds memory at 1,024 × n
-        chunk = slice(start, start + 1024)
-        allowed = unique[chunk, None] != unique[None, :]
-        alike = (label[chunk, None] == label[None, :]) & allowed
-        same, possible = same + int(alike.sum()), possible + int(allowed.sum())
-        closeness = np.where(allowed, unit[chunk] @ unit.T, -np.inf)
-        nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
-        hits += int(np.take_along_axis(alike, nearest, 1).sum())
-        found += int(np.take_along_axis(allowed, nearest, 1).sum())
-    return hits / max(found, 1), same / max(possible, 1)
-
-
-def _unit(embedding: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1: what is left is the angle, which is what ArcFace learns."""
-    embedding = np.asarray(embedding, dtype=np.float32)
-    unit: np.ndarray = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
-    return unit
 
 
 def grad_cam(
@@ -90,19 +15,21 @@ def grad_cam(
     target: Sequence[int] | Tensor | np.ndarray | None = None,
     layer: nn.Module | None = None,
     batch_size: int = 16,
+    told: Tensor | None = None,
 ) -> np.ndarray:
     """Where the evidence for a class lies (Grad-CAM, Selvaraju et al. 2017), float32 (n, h, w) in 0–1.
 
-    `model` returns logits, or a tuple whose second item they are; it runs in evaluation mode and is left as it
+    `model` returns logits, or a tuple (embedding, logits, …); it runs in evaluation mode and is left as it
     was. `images`: normalized float (n, channels, h, w) on the model's device. `target`: class index per
     image; default: the class that the model calls. `layer`: the module whose feature map is read; default:
-    `last_spatial_layer`. A map is scaled by its own largest value; it is 0 where nothing speaks for the
-    class.
+    `last_spatial_layer`. `told`: (n, …), what the model is given beside the images, such as their one-hot
+    cell types. A map is scaled by its own largest value; it is 0 where nothing speaks for the class.
     """
     training = model.training
     model.eval()
     try:
-        layer = layer or last_spatial_layer(model, images[:1])
+        beside = () if told is None else (told,)
+        layer = layer or last_spatial_layer(model, images[:1], *(tensor[:1] for tensor in beside))
         classes = None if target is None else torch.as_tensor(np.asarray(target), device=images.device)
         maps = [
             _grad_cam(
@@ -110,6 +37,7 @@ def grad_cam(
                 images[i : i + batch_size],
                 None if classes is None else classes[i : i + batch_size],
                 layer,
+                *(tensor[i : i + batch_size] for tensor in beside),
             )
             for i in range(0, len(images), batch_size)
         ]
@@ -118,7 +46,7 @@ def grad_cam(
     return torch.cat(maps).cpu().numpy()
 
 
-def _grad_cam(model: nn.Module, images: Tensor, target: Tensor | None, layer: nn.Module) -> Tensor:
+def _grad_cam(model: nn.Module, images: Tensor, target: Tensor | None, layer: nn.Module, *beside: Tensor) -> Tensor:
     features: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
@@ -128,7 +56,7 @@ def _grad_cam(model: nn.Module, images: Tensor, target: Tensor | None, layer: nn
     hook = layer.register_forward_hook(keep)
     try:
         with torch.enable_grad():  # through the images, so that frozen weights do not matter
-            logits = _logits(model(images.detach().clone().requires_grad_()))
+            logits = _logits(model(images.detach().clone().requires_grad_(), *beside))
             chosen = logits.argmax(1) if target is None else target
             score = logits.gather(1, chosen[:, None].long()).sum()
             gradient = torch.autograd.grad(score, features[-1])[0]
@@ -141,10 +69,37 @@ def _grad_cam(model: nn.Module, images: Tensor, target: Tensor | None, layer: nn
     return torch.where(largest > 0, cam / largest.clamp_min(1e-30), torch.zeros_like(cam))
 
 
-def last_spatial_layer(model: nn.Module, image: Tensor) -> nn.Module:
+@torch.inference_mode()
+def called_classes(
+    model: nn.Module, images: Tensor, batch_size: int = 16, told: Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The class (n,) int64 that `model`, in evaluation mode, calls for each image, and its probability (n,) float32.
+
+    Arguments as in `grad_cam`; a single view of each image.
+    """
+    beside = () if told is None else (told,)
+    found = [
+        _logits(model(images[i : i + batch_size], *(tensor[i : i + batch_size] for tensor in beside)))
+        .float()
+        .softmax(1)
+        .max(1)
+        for i in range(0, len(images), batch_size)
+    ]
+    classes, probability = (torch.cat([getattr(part, name) for part in found]) for name in ("indices", "values"))
+    return classes.cpu().numpy(), probability.cpu().numpy()
+
+
+def layer_name(model: nn.Module, image: Tensor, *beside: Tensor) -> str:
+    """The dotted name of `last_spatial_layer`, as `model.get_submodule` takes it."""
+    last = last_spatial_layer(model, image, *beside)
+    return next(str(name) for name, module in model.named_modules() if module is last)
+
+
+def last_spatial_layer(model: nn.Module, image: Tensor, *beside: Tensor) -> nn.Module:
     """The module that is last to give a feature map (n, channels, h, w) larger than 1 × 1.
 
-    `image`: one image (1, channels, h, w); `model` in evaluation mode. Raises `ValueError` if the model has none.
+    `image`: one image (1, channels, h, w), and what else the model is given; `model` in evaluation mode.
+    Raises `ValueError` if the model has none.
     """
     last: list[nn.Module] = []
 
@@ -155,7 +110,7 @@ def last_spatial_layer(model: nn.Module, image: Tensor) -> nn.Module:
     hooks = [module.register_forward_hook(note) for module in model.modules()]
     try:
         with torch.no_grad():
-            model(image)
+            model(image, *beside)
     finally:
         for hook in hooks:
             hook.remove()

@@ -40,6 +40,15 @@ class Predictions:
     role: NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """`Predictions` without the logits."""
+
+    site_id: NDArray[Any]
+    embedding: NDArray[np.float32]
+    role: NDArray[Any]
+
+
 def write_predictions(
     path: str | Path, site_id: ArrayLike, logits: ArrayLike, embedding: ArrayLike, role: ArrayLike
 ) -> None:
@@ -86,6 +95,11 @@ def write_predictions(
 def read_predictions(path: str | Path) -> Predictions:
     """All predictions of a file, in memory. Raises BadInput if `path` holds none."""
     return Predictions(**read_arrays(path, ("site_id", "logits", "embedding", "role")))
+
+
+def read_embedding(path: str | Path) -> Embedding:
+    """The embedding of all sites of a file, without the logits, which take more memory."""
+    return Embedding(**read_arrays(path, ("site_id", "embedding", "role")))
 
 
 def iterate_logits(

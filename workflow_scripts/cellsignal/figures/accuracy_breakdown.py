@@ -28,7 +28,7 @@ def accuracy_breakdown(wells: pd.DataFrame) -> Figure:
     figure, axes = style.panels(2, 1, width, 6.6)
     looks = style.cell_type_styles(wells["cell_type"])
     _cell_types(axes[0, 0], by_type, looks)
-    _experiments(axes[1, 0], by_experiment, looks)
+    _experiments(axes[1, 0], by_experiment.assign(outlier=outliers(by_experiment)), looks)
     figure.legend(
         handles=[
             Patch(facecolor=style.MUTED, label=ROLES["out_of_fold"]),
@@ -48,6 +48,22 @@ def count(wells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     bounds = [wilson(int(c), int(n)) for c, n in zip(table["correct"], table["wells"], strict=True)]
     table[["low", "high"]] = np.array(bounds).reshape(-1, 2)
     return table
+
+
+def outliers(table: pd.DataFrame) -> pd.Series:
+    """bool, by row: experiments unlike the others of their cell type and role.
+
+    `table`: of `count`, by cell type, experiment and role. An outlier's accuracy lies more than 3 scaled median
+    absolute deviations from the median of its group, and the median lies outside its Wilson interval, so that
+    neither a group that agrees to the well nor a small experiment makes one. Groups of fewer than four have none.
+    """
+    grouped = table.groupby(["cell_type", "role"])["accuracy"]
+    median = grouped.transform("median")
+    away = (table["accuracy"] - median).abs()
+    mad = away.groupby([table["cell_type"], table["role"]]).transform("median")
+    certain = (median < table["low"]) | (median > table["high"])
+    found: pd.Series = (away > 3 * 1.4826 * mad) & certain & (grouped.transform("size") >= 4)
+    return found
 
 
 def _cell_types(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
@@ -75,6 +91,8 @@ def _experiments(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]
     for x, row in enumerate(table.to_dict("records")):
         colour, marker = looks[str(row["cell_type"])]
         ax.vlines(x, row["low"], row["high"], color=colour, linewidth=1.4)
+        if row["outlier"]:
+            ax.plot(x, row["accuracy"], "o", markersize=13, markerfacecolor="none", color=style.VERMILLION, zorder=1)
         face = "white" if row["role"] == "test" else colour
         ax.plot(
             x,
@@ -93,7 +111,8 @@ def _experiments(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]
     ax.set_xticks(range(len(table)), names, rotation=90)
     ax.set_xlim(-0.7, len(table) - 0.3)
     _shares(ax, 1.03)
-    ax.set_title("By experiment (wells); filled: out-of-fold, open: test")
+    odd = ", ".join(table.loc[table["outlier"], "experiment"]) or "none"
+    ax.set_title(f"By experiment (wells); filled: out-of-fold, open: test; ringed outliers: {odd}")
 
 
 def _shares(ax: Axes, top: float) -> None:

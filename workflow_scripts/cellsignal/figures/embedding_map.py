@@ -1,6 +1,7 @@
 """A map of the embedding (t-SNE), coloured by what should and what should not shape it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,45 +13,61 @@ LEGEND_GROUPS = 24  # more have no legend
 LABELLED_GROUPS = 60  # more are not named on the map
 
 
-@style.look()
-def embedding_map(
-    points: np.ndarray,
-    groups: Mapping[str, Sequence[str]],
-    purity: Mapping[str, tuple[float, float]],
-    trustworthiness: float,
-    neighbours: int = 10,
-) -> Figure:
-    """One panel per entry of `groups`, the same points in each.
+@dataclass(frozen=True)
+class Measure:
+    """How well a grouping shows in an embedding: `purity` and its `chance` (`embedding.neighbour_purity`),
+    `silhouette` (−1 to 1, NaN where there is none)."""
 
-    `points`: float (n, 2). `groups`: {title: the group of each point}, for instance cell type, experiment, class
-    (empty: not known, drawn in grey); the key `cell type` gets the cell types' own colours.
-    `purity`: {title: (share of the nearest `neighbours` *in the embedding* that are of the same group, what
-    chance would give)}, of `explain.neighbour_purity`. `trustworthiness`: 0–1, of the map (scikit-learn).
+    purity: float
+    chance: float
+    silhouette: float
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One map: `points` float (n, 2), `trustworthiness` 0–1 (scikit-learn), a `Measure` per grouping."""
+
+    title: str
+    points: np.ndarray
+    trustworthiness: float
+    measures: Mapping[str, Measure]
+
+
+@style.look()
+def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], neighbours: int = 10) -> Figure:
+    """A row of panels per map (such as without and with pseudo-labels), a column per entry of `groups`.
+
+    `groups`: {title: the group of each point}, for instance cell type, experiment, class (empty: not known, drawn
+    in grey); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites.
+    Above each panel: the share of the nearest `neighbours` *in the embedding* that are of the same group.
     """
-    figure, axes = style.panels(1, len(groups), 4.6 * len(groups), 6.2)
-    for ax, (title, names) in zip(axes[0], groups.items(), strict=True):
-        named = np.asarray(names, dtype=str)
-        share, chance = purity[title]
-        _cloud(ax, points, named, title == "cell type", share)
-        count = len(set(named) - {""})
-        ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}\n{_purity(share, chance)}")
-        middle = (points.min(0) + points.max(0)) / 2
-        half = 0.53 * _extent(points)
-        ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
-        style.bare(ax)
+    figure, axes = style.panels(len(rows), len(groups), 4.6 * len(groups), 5.0 * len(rows) + 1.0)
+    for line, row in zip(axes, rows, strict=True):
+        middle = (row.points.min(0) + row.points.max(0)) / 2
+        half = 0.53 * _extent(row.points)
+        for ax, (title, names) in zip(line, groups.items(), strict=True):
+            named = np.asarray(names, dtype=str)
+            measure = row.measures[title]
+            _cloud(ax, row.points, named, title == "cell type", measure.purity, legend=row is rows[-1])
+            count = len(set(named) - {""})
+            ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}\n{_numbers(measure)}")
+            ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
+            style.bare(ax)
+        line[0].set_ylabel(f"{row.title}\ntrustworthiness {row.trustworthiness:.2f}", fontsize=9)
     figure.supxlabel(
-        f"t-SNE of {len(points):,} sites (axes without unit), trustworthiness {trustworthiness:.2f}. "
-        f"Percentages: the {neighbours} nearest neighbours in the embedding.",
+        f"t-SNE of {len(rows[0].points):,} sites (axes without unit). Percentages: of the {neighbours} nearest "
+        "neighbours in the embedding, those of the same group. s: silhouette in the embedding.",
         fontsize=8,
     )
     return figure
 
 
-def _purity(share: float, chance: float) -> str:
-    return f"{share:.0%} of neighbours share it (chance {chance:.1%})".replace("%", " %")
+def _numbers(measure: Measure) -> str:
+    text = f"{measure.purity:.0%} of neighbours share it (chance {measure.chance:.1%})".replace("%", " %")
+    return text if np.isnan(measure.silhouette) else f"{text}, s = {measure.silhouette:.2f}".replace("-", "−")
 
 
-def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, purity: float) -> None:
+def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, purity: float, legend: bool) -> None:
     groups = sorted(set(names) - {""})
     looks = style.cell_type_styles(groups)
     size = float(np.clip(9000 / len(points), 3, 22))  # points²
@@ -62,6 +79,8 @@ def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, pu
         x, y = of_group.T
         ax.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, alpha=0.8, label=group)
     if len(groups) <= LEGEND_GROUPS:
+        if not legend:
+            return
         ax.legend(
             loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(4, len(groups)), markerscale=1.6,
             handletextpad=0.1, columnspacing=0.8, fontsize=7.5,

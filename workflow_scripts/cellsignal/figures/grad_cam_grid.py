@@ -21,12 +21,13 @@ def grad_cam_grid(
     channels: Sequence[str],
     titles: Sequence[str],
     attention: np.ndarray,
+    layer: str,
 ) -> Figure:
     """A row per site: the composite, the map alone, then each channel with the map laid over it.
 
     `images`: uint8 or uint16 (n, channels, h, w). `cams`: float (n, h, w) in 0–1, of `explain.grad_cam`.
     `attention`: float (n, channels), of `explain.attention`, printed under each channel. `titles`: one per
-    site. Raises `BadInput` if the shapes do not fit.
+    site. `layer`: the module whose feature map was read. Raises `BadInput` if the shapes do not fit.
     """
     sites, height, width = len(titles), *images.shape[2:]
     for name, found, expected in (
@@ -58,6 +59,7 @@ def grad_cam_grid(
     bar = figure.colorbar(ScalarMappable(cmap=MAP), ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("Grad-CAM, share of the site's largest")
     figure.supxlabel(
-        "below each channel: its concordance with the map (largest in size of a site = 1, bold)", fontsize=8
+        f"Grad-CAM of {layer}; below each channel: its concordance with the map (largest in size of a site = 1, bold)",
+        fontsize=8,
     )
     return figure

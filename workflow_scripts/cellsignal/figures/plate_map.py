@@ -12,7 +12,7 @@ from cellsignal.figures import style
 
 WELL_TYPES = {
     "treatment": ("treatment", style.SKY, "o"),
-    "positive_control": ("positive control (number: its class, in order)", style.ORANGE, "s"),
+    "positive_control": ("positive control", style.ORANGE, "s"),
     "negative_control": ("negative control", style.BLACK, "D"),
 }
 OUTCOMES = {
@@ -29,7 +29,7 @@ def has_positions(sites: pd.DataFrame) -> bool:
 
 @style.look()
 def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, columns: int = 24) -> Figure:
-    """For each of `plate_ids` two maps: the type of each well, and whether its class was found.
+    """For each of `plate_ids` three maps: well types, positive controls by class, and whether a class was found.
 
     `wells`: one row per well, columns `plate_id`, `row`, `column` (0-based, −1 without a position),
     `well_type`, `outcome` (`correct`, `wrong`, `unknown`), `sirna` int (numbers the positive controls).
@@ -39,15 +39,13 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
     if not has_positions(wells):
         return style.note("The wells of this screen have no row and column: there is no plate to draw.")
     cell = min(0.29, 6.6 / columns)  # inches per well
-    width, height = max(9.0, 2 * (columns * cell + 0.5)), len(plate_ids) * (rows * cell + 0.8) + 0.7
-    figure, axes = style.panels(len(plate_ids), 2, width, height)
+    width, height = max(10.0, 3 * (columns * cell + 0.5)), len(plate_ids) * (rows * cell + 0.8) + 0.7
+    figure, axes = style.panels(len(plate_ids), 3, width, height)
     controls = sorted(set(wells.loc[wells["well_type"] == "positive_control", "sirna"]))
-    for (left, right), plate_id in zip(axes, plate_ids, strict=True):
+    for (left, centre, right), plate_id in zip(axes, plate_ids, strict=True):
         plate = wells[wells["plate_id"] == plate_id]
         _wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
-        for row in plate[plate["well_type"] == "positive_control"].to_dict("records"):
-            text = str(controls.index(row["sirna"]) + 1)
-            left.text(row["column"], row["row"], text, ha="center", va="center_baseline", fontsize=7)
+        _controls(centre, plate, controls, rows, columns, cell)
         left.set_title(f"{plate_id}\n{_counts(plate, 'well_type', WELL_TYPES)}", fontsize=9)
         _wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
         right.set_title(f"{plate_id}\n{_counts(plate, 'outcome', OUTCOMES)}", fontsize=9)
@@ -69,6 +67,25 @@ def _counts(plate: pd.DataFrame, column: str, kinds: dict[str, tuple[str, str, s
     return ", ".join(f"{numbers[k]} {k.replace('_', ' ')}" for k in kinds if k in numbers)
 
 
+def _controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, columns: int, cell: float) -> None:
+    """Positive controls in the colour of their class, with its number in their order; other wells faint."""
+    others = plate[plate["well_type"] != "positive_control"]
+    size = (cell * 72 * 0.78) ** 2  # points², most of a well
+    ax.scatter(others["column"], others["row"], s=size, c=style.FAINT, marker="o", linewidths=0)
+    positive = plate[plate["well_type"] == "positive_control"]
+    for row in positive.to_dict("records"):
+        number = controls.index(row["sirna"])
+        colour = style.CYCLE[number % len(style.CYCLE)]
+        ax.scatter(row["column"], row["row"], s=size, c=colour, marker="s", linewidths=0)
+        ink = "white" if colour in style.DARK else style.INK
+        ax.text(
+            row["column"], row["row"], str(number + 1), ha="center", va="center_baseline", fontsize=7, color=ink,
+            weight="bold",
+        )  # fmt: skip
+    _frame(ax, rows, columns)
+    ax.set_title(f"{plate['plate_id'].iloc[0]}\n{positive['sirna'].nunique()} positive control classes", fontsize=9)
+
+
 def _wells(
     ax: Axes,
     plate: pd.DataFrame,
@@ -82,6 +99,11 @@ def _wells(
         of_kind = plate[plate[column] == kind]
         size = (cell * 72 * 0.78) ** 2  # points², most of a well
         ax.scatter(of_kind["column"], of_kind["row"], s=size, c=colour, marker=marker, linewidths=0)
+    _frame(ax, rows, columns)
+
+
+def _frame(ax: Axes, rows: int, columns: int) -> None:
+    """The wells of a plate as a grid, with its letters and numbers."""
     ax.set_xlim(-0.6, columns - 0.4)
     ax.set_ylim(rows - 0.4, -0.6)
     ax.set_aspect("equal")

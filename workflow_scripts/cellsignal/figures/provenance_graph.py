@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from cellsignal.figures import style
+from cellsignal.figures.page_base import document
 from cellsignal.figures.provenance_page import SCRIPT, page_style
 from cellsignal.figures.rule_graph import RAW, Box, Step, direct, rule_graph
 from cellsignal.figures.rule_words import words
@@ -35,16 +36,7 @@ def provenance_graph(steps: Sequence[Step], result: str, receipt: str) -> str:
             "</ol>",
         ]
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>How {escape(name)} was made</title>
-<style>{page_style(width)}</style>
-</head>
-<body>
-<main>
+    body = f"""<main>
 <h1>How {escape(name)} was made</h1>
 <p>Each box is one kind of job, from the raw data at the top to the result at the bottom. Select a box to see its
 jobs, what they depended on, and the fingerprints of what they made.</p>
@@ -57,11 +49,8 @@ of the result's own receipt:</p>
 <code>sha256sum</code>; have every file read again and compared with <code>snakemake audit</code>.</p>
 {drawing}
 </main>
-<aside class="hint muted"><p>Select a box to see its jobs.</p></aside>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
+<aside class="hint muted"><p>Select a box to see its jobs.</p></aside>"""
+    return document(f"How {name} was made", page_style(width), body, SCRIPT)
 
 
 def _total(steps: Sequence[Step]) -> str:

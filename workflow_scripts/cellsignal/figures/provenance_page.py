@@ -9,19 +9,9 @@ def page_style(width: int) -> str:
     """The style sheet. `width` is the drawing's; where the window has no room for it, boxes are a list."""
     panel = width + 2 * MARGIN
     return f"""
-:root {{ --ink: {style.INK}; --muted: #5c5c5c; --line: #b9b9b9; --accent: {style.BLUE}; --loop: #B34700;
-  --panel: {panel}px; }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; padding: 20px; color: var(--ink); background: #fff;
-  font: 15px/1.5 "DejaVu Sans", Verdana, system-ui, sans-serif; }}
-h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 10px; }}
-h2 {{ font-size: 17px; margin: 0 0 4px; }} h3 {{ font-size: 14px; margin: 18px 0 4px; }}
-p {{ margin: 0 0 10px; }}
-code, .mono {{ font: 12px/1.45 "DejaVu Sans Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }}
-a {{ color: var(--accent); }}
+:root {{ --panel: {panel}px; }}
 .hash {{ display: block; padding: 8px 10px; border: 2px solid var(--accent); border-radius: 6px; margin: 0 0 10px;
   font-size: 13px; user-select: all; }}
-.muted {{ color: var(--muted); font-size: 13px; }}
 ol.graph {{ list-style: none; margin: 16px 0 0; padding: 0; }}
 ol.graph > li {{ margin: 0 0 12px; }} ol.graph > li.lines {{ margin: 0; }}
 svg.edges {{ display: none; }}
@@ -29,7 +19,6 @@ li > details > summary {{ display: block; cursor: pointer; background: #fff; bor
   border-left: 5px solid var(--accent); border-radius: 6px; padding: 8px 12px; }}
 li > details > summary::-webkit-details-marker {{ display: none; }}
 li > details > summary:hover {{ background: #f3f8fc; }}
-summary:focus-visible {{ outline: 3px solid {style.ORANGE}; outline-offset: 2px; }}
 li.result > details > summary {{ border-width: 2px 2px 2px 5px; border-color: var(--accent); background: #eaf4fb; }}
 li.source > details > summary {{ border-left-color: {style.GREY}; }}
 li > details[open] > summary {{ background: #eaf4fb; border-color: var(--accent); }}
@@ -40,9 +29,6 @@ summary .what, summary .facts, summary .from {{ display: block; font-size: 12.5p
 summary .facts, summary .from, summary .facts .mono {{ color: var(--muted); font-size: 11.5px; }}
 .part {{ margin-top: 18px; }} .part > summary {{ cursor: pointer; font-size: 14px; font-weight: bold; }}
 .detail {{ padding: 10px 4px 4px; }}
-table {{ border-collapse: collapse; width: 100%; font-size: 12.5px; }}
-th {{ text-align: left; font-weight: bold; }}
-th, td {{ padding: 3px 8px 3px 0; vertical-align: top; border-bottom: 1px solid #e4e4e4; overflow-wrap: anywhere; }}
 td .muted {{ font-size: 11.5px; }} td:first-child .muted {{ font-size: 12px; }}
 td:first-child {{ min-width: 6.5em; }}
 table.settings td:first-child {{ width: 62%; overflow-wrap: normal; }}

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from cellsignal.errors import BadInput
 from cellsignal.files import atomic
@@ -25,6 +26,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILLION, BLACK, GREY = "#56B4E9", "#D55E00", "#000000", "#999999"
 INK, MUTED, FAINT = "#222222", "#707070", "#DDDDDD"  # text; secondary text and lines; grids and empty
 
+DARK = (BLUE, GREEN, VERMILLION, BLACK)  # white text can be read on these
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -97,6 +99,12 @@ def save(figure: Figure, path: str | Path) -> None:
         figure.savefig(temporary, format=suffix[1:], metadata=metadata[suffix])
 
 
+def save_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the table behind a figure as CSV, atomically: six significant digits, without the index."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
 def panels(
     rows: int,
     columns: int,
@@ -106,6 +114,7 @@ def panels(
     sharex: bool | Literal["col"] = False,
     sharey: bool | Literal["row"] = False,
     close: bool = False,
+    height_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `width` × `height` inches with `rows` × `columns` axes (a 2-D object array).
 
@@ -114,7 +123,8 @@ def panels(
     """
     room: dict[str, Any] = {"w_pad": 0.02, "h_pad": 0.02, "wspace": 0.0, "hspace": 0.0} if close else {}
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(**room))
-    return figure, figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey, height_ratios=height_ratios)
+    return figure, axes
 
 
 @look()
@@ -133,19 +143,24 @@ def percent(axis: Axis, grid: bool = True) -> None:
         axis.grid(True)
 
 
-def logarithmic(ax: Axes) -> None:
-    """Make the y axis logarithmic, with plain numbers, and enough of them where it spans less than a decade.
+def logarithmic(ax: Axes, which: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic, with plain numbers, and enough of them where it spans less than a decade.
 
     To be called when the data is drawn.
     """
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
+    ax.set(**{f"{which}scale": "log"})
+    axis, (low, high) = (ax.yaxis, ax.get_ylim()) if which == "y" else (ax.xaxis, ax.get_xlim())
     span = high / low
     subs = (1,) if span > 300 else (1, 2, 5) if span > 10 else (1, 1.5, 2, 3, 5, 7)
-    ax.yaxis.set_major_locator(LogLocator(subs=subs))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.grid(True)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+    axis.grid(True)
+
+
+def whole(axis: Axis) -> None:
+    """Ticks at whole numbers only."""
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def bare(ax: Axes) -> None:

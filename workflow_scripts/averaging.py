@@ -1,0 +1,30 @@
+"""Figure: what is gained by averaging sites, models and rounds, and by knowledge of the plate layout."""
+
+import pandas as pd
+
+from cellsignal.ensemble import PredictionFile, read_probabilities
+from cellsignal.figures.averaging import averaging
+from cellsignal.figures.style import save, save_table
+from cellsignal.files import read_json
+from cellsignal.sites import read_table
+from cellsignal.votes import all_votes
+
+from running import run
+
+with run(snakemake) as job:
+    sites, classes = read_table(snakemake.input.sites), read_table(snakemake.input.classes)
+    paths = iter(snakemake.input.predictions)
+    models = {
+        name: [PredictionFile(name, fold, next(paths)) for fold in folds]
+        for name, folds in job.settings["files"].items()
+    }
+    ensembles = {
+        name: read_probabilities(path)
+        for name, path in zip(job.settings["ensembles"], snakemake.input.ensembles, strict=True)
+    }
+    votes = all_votes(models, ensembles, sites, classes)
+    scores = read_json(snakemake.input.scores)
+    every = pd.DataFrame(scores["ladder"]["all"])
+    priors = every[every["method"] != "reference"] if len(every) else every
+    save(averaging(votes, priors, scores["ladder"]["of"]), snakemake.output.figure)
+    save_table(pd.concat([votes.assign(kind="averaging"), priors.assign(kind="prior")]), snakemake.output.table)

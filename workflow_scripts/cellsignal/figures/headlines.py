@@ -1,0 +1,75 @@
+"""The numbers that the overview page begins with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cellsignal.figures.intervals import wilson
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number with its name, and what it says."""
+
+    name: str
+    value: str
+    note: str
+
+
+def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.DataFrame) -> list[Headline]:
+    """The headlines of a run.
+
+    Args:
+        scores: of `scores.json`.
+        experiments: table behind the accuracy breakdown, with `outlier` bool.
+        measures: of the t-SNE figure: `round`, `grouping`, `purity`, `chance`, `silhouette`.
+    """
+    found = []
+    for key, name in (("test", "Accuracy, test wells"), ("out_of_fold", "Accuracy, held-out wells")):
+        part = scores[key]
+        if part and part.get("wells"):
+            low, high = wilson(round(part["accuracy"] * part["wells"]), part["wells"])
+            found.append(
+                Headline(
+                    name,
+                    _percent(part["accuracy"]),
+                    f"{part['wells']:,} wells, 95 % interval {100 * low:.1f}–{100 * high:.1f} %",
+                )
+            )
+    rungs = [rung for rung in scores["ladder"]["rungs"] if not rung["reference"] and rung["wells"]]
+    if len(rungs) > 1:
+        first, last = rungs[0], rungs[-1]
+        gain = 100 * (last["accuracy"] - first["accuracy"])
+        found.append(
+            Headline(
+                "The ladder",
+                f"{gain:+.1f} points".replace("-", "−"),
+                f"from “{first['name']}” ({_percent(first['accuracy'])}) to “{last['name']}” "
+                f"({_percent(last['accuracy'])}), on {scores['ladder']['of']}",
+            )
+        )
+    if "calibration_error" in scores["out_of_fold"]:
+        error = scores["out_of_fold"]["calibration_error"]
+        note = "mean gap between how sure and how right, on held-out wells, before any prior"
+        found.append(Headline("Calibration error", f"{error:.3f}", note))
+    of_class = measures[measures["grouping"] == "class"]
+    if len(of_class):
+        first, last = of_class.iloc[0], of_class.iloc[-1]
+        value = _percent(last["purity"])
+        note = f"of the nearest neighbours share the class (chance {_percent(last['chance'])})"
+        if len(of_class) > 1:
+            note += f"; without pseudo-labels {_percent(first['purity'])}"
+        silhouettes = of_class["silhouette"].dropna()
+        if len(silhouettes):
+            values = " to ".join(f"{value:.2f}" for value in silhouettes).replace("-", "−")
+            note += f". Silhouette: {values}"
+        found.append(Headline("Clusters", value, note))
+    odd = experiments.loc[experiments["outlier"].astype(bool), "experiment"].tolist()
+    note = ", ".join(odd) or "no experiment lies far from the others of its cell type"
+    found.append(Headline("Outlier experiments", f"{len(odd):,}", note))
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

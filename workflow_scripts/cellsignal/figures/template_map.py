@@ -1,0 +1,101 @@
+"""A map of a model's templates: one point per class, for each head, without and with pseudo-labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cellsignal.embedding import embed_tsne, unit_length
+from cellsignal.figures import style
+
+JUNK = "no sample"
+KINDS = {  # colour and marker
+    "treatment": (style.SKY, "o"),
+    "positive_control": (style.ORANGE, "s"),
+    "negative_control": (style.BLACK, "D"),
+    JUNK: (style.VERMILLION, "X"),
+}
+LABELLED = 60  # classes; more are not named on the map
+
+
+@dataclass(frozen=True)
+class TemplateMap:
+    """Templates of one head on a map.
+
+    Attributes:
+        head: name of the head. title: the round.
+        points: float (classes, 2).
+        trustworthiness: of the map, 0–1.
+        nearest: float (classes,), cosine of each template to the nearest other one.
+        junk: (share of the nearest neighbours of junk templates that are junk, chance); None without junk.
+    """
+
+    head: str
+    title: str
+    points: np.ndarray
+    trustworthiness: float
+    nearest: np.ndarray
+    junk: tuple[float, float] | None
+
+
+def map_templates(templates: np.ndarray, samples: np.ndarray, head: str, title: str, seed: int) -> TemplateMap:
+    """The map of one template matrix (classes, width); `samples` int (classes,): training sites of each class."""
+    unit = unit_length(templates)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    mapped = embed_tsne(templates, len(templates), seed)
+    junk = samples == 0
+    found = None
+    if 1 < junk.sum() < len(junk):
+        k = min(10, int(junk.sum()) - 1)
+        order = np.argsort(-cosine[junk], axis=1, kind="stable")[:, :k]
+        found = float(junk[order].mean()), float((junk.sum() - 1) / (len(junk) - 1))
+    return TemplateMap(head, title, mapped.points, mapped.trustworthiness, cosine.max(axis=1), found)
+
+
+@style.look()
+def template_map(maps: Sequence[TemplateMap], classes: pd.DataFrame) -> Figure:
+    """A column per head, a row per round. `classes`: `name`, `well_type`, `samples` of each template's class."""
+    heads, titles = (list(dict.fromkeys(values)) for values in zip(*((m.head, m.title) for m in maps), strict=True))
+    kinds = np.where(classes["samples"] > 0, classes["well_type"], JUNK)
+    figure, axes = style.panels(len(titles), len(heads), 5.2 * len(heads) + 0.6, 5.0 * len(titles) + 0.7)
+    for ax in axes.flat:
+        ax.axis("off")
+    for one in maps:
+        ax = axes[titles.index(one.title), heads.index(one.head)]
+        ax.axis("on")
+        _cloud(ax, one.points, kinds, classes["name"].tolist())
+        ax.set_title(f"{one.head.replace('_', ' ')}, {one.title}\n{_numbers(one)}", fontsize=9)
+        style.bare(ax)
+    present = [kind for kind in KINDS if kind in set(kinds)]
+    handles = [
+        Line2D([], [], color=KINDS[kind][0], marker=KINDS[kind][1], linestyle="",
+               label=f"{kind.replace('_', ' ')} ({int((kinds == kind).sum()):,})")
+        for kind in present
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _numbers(one: TemplateMap) -> str:
+    text = (
+        f"trustworthiness {one.trustworthiness:.2f}; cosine to the nearest other: median {np.median(one.nearest):.2f}"
+    )
+    if one.junk:
+        text += f"\n{one.junk[0]:.0%} of the neighbours of junk are junk (chance {one.junk[1]:.0%})".replace("%", " %")
+    return text.replace("-", "−")
+
+
+def _cloud(ax: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str]) -> None:
+    for kind, (colour, marker) in KINDS.items():
+        x, y = points[kinds == kind].T
+        size = 16 if len(points) > LABELLED else 34
+        ax.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, alpha=0.85)
+    if len(points) <= LABELLED:
+        for name, (x, y) in zip(names, points, strict=True):
+            ax.annotate(name, (x, y), xytext=(0, 5), textcoords="offset points", fontsize=6.5, ha="center")
+    ax.margins(0.08)
