@@ -79,9 +79,7 @@ class Page:
     def open(self, path: Path, width: int = 1280, height: int = 900) -> None:
         """Load a file in a window of that size, and wait until it is loaded."""
         phone = width < 600
-        self._send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self._loaded = False
         self._send("Page.navigate", url=path.resolve().as_uri())
         until = time.monotonic() + PATIENCE
