@@ -5,8 +5,10 @@ At read END_AT the first process ends the process that started torchrun by SIGTE
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import tiny_training as tiny
 import torch
 
@@ -22,6 +24,10 @@ def changes(kind: str) -> dict:
     found = {"model": weights, "optimization": OPTIMIZATION}
     if kind == "teacher":
         found["mean_teacher"] = tiny.TEACHER
+    if kind == "plates":
+        found["labelled"] = replace(tiny.sites(range(100)), plate=np.repeat([0, 1], [60, 40]))
+        found["validation"] = replace(tiny.sites(range(100, 140)), plate=np.repeat([2, 3, 4], [10, 10, 20]))
+        found["optimization"] = OPTIMIZATION.model_copy(update={"plate_batches": True, "accumulate": 2})
     if kind == "apart":
         found["optimization"] = OPTIMIZATION.model_copy(update={"sync_batch_norm": False})
     return found

@@ -39,7 +39,7 @@ def in_two_processes(out: Path, kind: str, **environment: str) -> subprocess.Com
     return subprocess.run(started, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("kind", ["supervised", "teacher"])
+@pytest.mark.parametrize("kind", ["supervised", "teacher", "plates"])
 def test_two_processes_give_the_loss_curve_and_weights_of_one(tmp_path, kind):
     done = in_two_processes(tmp_path / "two", kind)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,137 @@
+"""The ablation's rungs are those of the paper's figures, shared with the recipe's own run, and counted right."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from layout_screen import CLASSES, layout_screen, predicted
+from sklearn.metrics import balanced_accuracy_score
+
+from cellsignal.ablation import BEYOND, LADDER, NORMALIZATION, PUBLISHED, ablation_rungs, reference_models
+from cellsignal.ablation_scores import ablation_scores
+from cellsignal.balancing import balance_screen
+from cellsignal.config.labelling import BalanceSettings, ScoreSettings
+from cellsignal.config.load import read_config
+from cellsignal.config.schema import Config
+from cellsignal.figures.ablation_ladder import ablation_ladder
+from cellsignal.files import canonical_json
+from cellsignal.scoring import score_screen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def recipe(*names: str) -> Config:
+    return read_config([ROOT / "config.yaml", *(ROOT / "recipes" / name for name in names)])
+
+
+def plan(config: Config, last_round: int, to_submit: bool = True) -> list[tuple[str, str, str, bool]]:
+    rungs = ablation_rungs(config, last_round, to_submit)
+    return [(rung.part, rung.ensemble, rung.method, rung.plate_groups) for rung in rungs]
+
+
+def test_deepnoise_climbs_the_rungs_of_figure_3() -> None:
+    config = recipe()
+    assert plan(config, last_round=2) == [
+        (NORMALIZATION, "reference-ablation-softmax-cell_type", "none", False),
+        (NORMALIZATION, "reference-ablation-softmax-experiment", "none", False),
+        (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
+        (LADDER, "reference-ablation-softmax-plate", "none", False),
+        (LADDER, "stage1-xception", "none", False),
+        (LADDER, "teacher-xception", "none", False),
+        (LADDER, "round0", "none", False),
+        (LADDER, "round2", "none", False),
+        (LADDER, "round2", "iterative", False),
+        (BEYOND, "plate_batch_norm", "none", False),
+        (BEYOND, "round2", "assignment", False),
+        (BEYOND, "round2", "iterative", True),
+        (BEYOND, "round2", "assignment", True),
+        (BEYOND, "plate_batch_norm", "assignment", True),
+    ]
+    published = [rung.published for rung in ablation_rungs(config, 2, True)]
+    assert published[:9] == [0.51549, 0.62901, 0.7458, 0.7458, 0.85542, 0.90145, None, 0.95535, 0.99596]
+    assert set(published[9:]) == {None} and sorted(PUBLISHED.values()) == sorted(set(published[:9]) - {None})
+
+
+def test_the_references_differ_from_the_first_model_in_head_and_normalization_alone() -> None:
+    config = recipe()
+    found = reference_models(config)
+    first = config.models[0].model_dump()
+    for scheme in ("cell_type", "experiment", "plate"):
+        model = found.pop(f"ablation-softmax-{scheme}").model_dump()
+        changed = {key for key in model if model[key] != first[key]}
+        assert changed == {"name", "head", "ensemble", *(["normalization"] if scheme != "plate" else [])}
+        assert (model["head"], model["normalization"], model["ensemble"]) == ("softmax", scheme, False)
+    assert found == {}
+
+
+def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
+    demo = recipe("demo.yaml")  # its baseline is the softmax model with cell-type normalization
+    assert set(reference_models(demo)) == {"ablation-softmax-experiment", "ablation-softmax-plate"}
+    assert plan(demo, 1)[0][1] == "reference-baseline"
+    mitocheck = recipe("mitocheck.yaml")  # softmax with cell-type normalization itself, and nothing to submit
+    assert set(reference_models(mitocheck)) == {"ablation-softmax-experiment", "ablation-softmax-plate"}
+    assert plan(mitocheck, 0, to_submit=False) == [
+        (NORMALIZATION, "teacher-resnet10t", "none", False),
+        (NORMALIZATION, "reference-ablation-softmax-experiment", "none", False),
+        (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
+        (LADDER, "reference-ablation-softmax-plate", "none", False),
+        (LADDER, "teacher-resnet10t", "none", False),
+        (BEYOND, "plate_batch_norm", "none", False),
+    ]
+
+
+@pytest.fixture(scope="module")
+def table() -> dict:
+    """The demo's ablation on a screen with made-up predictions."""
+    screen, rungs = layout_screen(), ablation_rungs(recipe("demo.yaml"), 1, True)
+    names = sorted({rung.ensemble for rung in rungs})
+    ensembles = {name: predicted(screen, 1.0 + 0.2 * seed, seed) for seed, name in enumerate(names)}
+    final = {"round1": ensembles["round1"]}
+    known = screen.answers[np.arange(len(screen.answers)) % 3 > 0].reset_index(drop=True)
+    balanced = balance_screen(final["round1"], screen.sites, screen.classes, BalanceSettings())
+    submitted = pd.DataFrame({"well_id": balanced.wells["well_id"], "sirna": balanced.result.assigned})
+    settings = BalanceSettings(method="none")
+    _, wells = score_screen(final, screen.sites, screen.classes, known, submitted, settings, ScoreSettings())
+    scores = ablation_scores(rungs, ensembles, screen.sites, screen.classes, wells, settings)
+    return {"screen": screen, "ensembles": ensembles, "known": known, "wells": wells, "rungs": rungs, "scores": scores}
+
+
+def test_every_rung_is_what_its_ensemble_and_method_reach_on_the_known_test_wells(table: dict) -> None:
+    scores, screen, truth = table["scores"], table["screen"], table["known"]["sirna"].to_numpy()
+    assert (scores["of"], scores["wells"]) == ("test wells", len(truth))
+    assert [rung["name"] for rung in scores["rungs"]] == [rung.name for rung in table["rungs"]]
+    for rung in scores["rungs"]:
+        ensemble = table["ensembles"][rung["ensemble"]]
+        if rung["method"] == "none":
+            chosen = ensemble.of_wells(table["known"]["well_id"])[:, :CLASSES].argmax(axis=1)
+            assert rung["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
+        else:
+            settings = BalanceSettings(method=rung["method"], plate_groups=rung["plate_groups"])
+            balanced = balance_screen(ensemble, screen.sites, screen.classes, settings)
+            by_well = dict(zip(balanced.wells["well_id"], balanced.result.assigned, strict=True))
+            chosen = np.array([by_well[well] for well in table["known"]["well_id"]])
+        assert rung["correct"] == (chosen == truth).sum()
+        assert rung["accuracy"] == (chosen == truth).mean()
+    assert canonical_json(scores)
+
+
+def test_without_answers_the_rungs_are_of_out_of_fold_wells_and_nothing_is_balanced(table: dict) -> None:
+    screen, hidden = table["screen"], table["wells"].copy()
+    hidden.loc[hidden["role"] == "test", "sirna"] = -1
+    found = ablation_scores(table["rungs"], table["ensembles"], screen.sites, screen.classes, hidden, BalanceSettings())
+    assert found["of"] == "out-of-fold wells" and found["wells"] == 80
+    assert [rung["name"] for rung in found["rungs"]] == [rung.name for rung in table["rungs"] if rung.method == "none"]
+
+
+def test_the_figure_has_a_panel_per_part_and_the_published_values(table: dict) -> None:
+    figure = ablation_ladder(table["scores"])
+    rungs = table["scores"]["rungs"]
+    assert len(figure.axes) == 3
+    for ax, part in zip(figure.axes, (NORMALIZATION, LADDER, BEYOND), strict=True):
+        own = [rung for rung in rungs if rung["part"] == part]
+        assert [patch.get_width() for patch in ax.patches] == [rung["accuracy"] for rung in own]
+        assert [label.get_text() for label in ax.get_yticklabels()] == [rung["name"] for rung in own]
+        diamonds = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
+        assert diamonds == [rung["published"] for rung in own if rung["published"] is not None]
+    assert len(ablation_ladder({"of": "test wells", "wells": 0, "rungs": []}).axes) == 1
