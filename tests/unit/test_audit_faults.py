@@ -81,6 +81,15 @@ def test_a_missing_artefact_or_raw_image_is_named(project: Project, name: str) -
     assert named(project.audit(quick=True), name) == [problem]
 
 
+def test_an_altered_file_is_named_before_all_that_is_only_missing(project: Project) -> None:
+    shutil.rmtree(project.raw / "A")
+    path = project.raw / "C/Plate2/B03_s1_w1.png"
+    path.write_text("another image")
+    problems = project.audit().intact
+    assert problems[0].startswith("C/Plate2/B03_s1_w1.png: SHA-256") and len(problems) == 17
+    assert all(problem.startswith("A/Plate") and ": missing (" in problem for problem in problems[1:])
+
+
 def test_a_missing_receipt_is_named(project: Project) -> None:
     name = f"{RECIPE}/folds.parquet{SUFFIX}"
     (project.results / name).unlink()

@@ -164,6 +164,7 @@ def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Projec
         "reference", "ensemble,", "ensemble,", "temperature",
     ]  # fmt: skip
     assert story["pseudo_labels"][0]["own"] is None and not story["pseudo_labels"][0]["itself"]
+    assert "Priors: none are put on a well that is not submitted; temperature" in shown(story)
 
 
 def test_a_control_well_may_be_a_control(finished: Project) -> None:
@@ -191,7 +192,13 @@ def test_the_text_has_every_table(finished: Project) -> None:
     assert sum(isinstance(line, Table) for line in lines) == 4
     text = "\n".join(line for line in lines if isinstance(line, str))
     assert f"6 wells of its cell type, 1 of them with its final class ({WELL}), trained 2 fine-tunes of round 1" in text
-    assert "rotation 0 of C leads by" in text
+    assert "plate groups used in C: rotation 0 leads by" in text
+    assert "Priors: balancing by assignment, a class at most once per experiment; temperature " in text
+    assert "submitted as gene5; truth gene5, from the answers, by score (correct)" in text
+    assert (
+        f"Receipt {RECIPE}/submission.csv.receipt.json, SHA-256 {sha256_file(receipt_path(finished.submission))}"
+        in text
+    )
 
 
 def test_an_unknown_well_and_a_folder_without_results_are_errors(finished: Project, tmp_path: Path) -> None:

@@ -63,9 +63,9 @@ def priors(ancestry: Ancestry, broken: Collection[str] = ()) -> dict[str, Any]:
 
 def _priors_in_words(used: dict[str, Any]) -> str:
     rotations = list(used.get("rotations", {}).values())
-    leads = [rotation["margin_standard_errors"] for rotation in rotations]
-    sure = f" in {sum(rotation['used'] for rotation in rotations)} of {len(rotations)} experiments, whose rotations"
-    sure = f"{sure} lead by {min(leads)} standard errors or more" if leads else ""
+    leads = [rotation["margin_standard_errors"] for rotation in rotations if rotation["used"]]
+    sure = f" in {len(leads)} of {len(rotations)} experiments" if rotations else ""
+    sure += f", whose rotations lead by {min(leads)} standard errors or more" if leads else ""
     return (
         f"priors: balancing by {used.get('method')}; uniqueness {'used' if used.get('uniqueness') else 'not used'}; "
         f"plate groups {used.get('plate_groups')}{sure}; temperature {used.get('temperature')}, "

@@ -56,12 +56,14 @@ def trace_row(well_id: str, results: str | Path) -> Values:
         probability = told.pop("probabilities")
         told["probability_of_final"] = None if final is None else float(probability[final])
     priors = run.priors
+    submitted = _submitted(run, well_id)
+    top = run.ancestry.maker[submitted["path"]].path if submitted else run.ancestry.top
     return {
         **{
             key: well[key] for key in ("well_id", "experiment", "plate_id", "well", "cell_type", "dataset", "well_type")
         },
         "role": _role(run, well_id),
-        "submission": _submitted(run, well_id),
+        "submission": submitted,
         "truth": _truth(run, well),
         "steps": steps,
         "votes": votes,
@@ -70,7 +72,7 @@ def trace_row(well_id: str, results: str | Path) -> Values:
         | {"rotation": priors.get("rotations", {}).get(well["experiment"])},
         "pseudo_labels": list(_pseudo_labels(run, well, final)),
         "images": list(_images(run, sites)),
-        "receipt": {"path": run.ancestry.top, "sha256": run.ancestry.sha256[run.ancestry.top]},
+        "receipt": {"path": top, "sha256": run.ancestry.sha256[top]},
         "broken_receipts": run.ancestry.problems,
     }
 
@@ -167,7 +169,8 @@ def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
         grouped = balance(calibrated, beside, "none", run.groups, treatments=treatments)
         place = int(np.flatnonzero(beside["well_id"] == well["well_id"])[0])
         rotation = run.priors["rotations"][well["experiment"]]
-        name = f"plate groups, rotation {rotation['rotation']}" if rotation["used"] else "plate groups unsure, not used"
+        sure = rotation["used"]
+        name = f"plate groups, rotation {rotation['rotation']}" if sure else "treatments only (plate groups: unsure)"
         yield step(name, grouped.probability[place])
     assigned = run.table("balance_plates", "assignment.parquet").set_index("well_id").loc[well["well_id"]]
     chosen = int(assigned["sirna"])

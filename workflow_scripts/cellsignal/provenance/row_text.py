@@ -41,12 +41,16 @@ def row_text(story: Values) -> Iterator[str | Table]:
     for problem in story["broken_receipts"]:
         yield f"BROKEN: {problem}"
     yield f"\nReceipt {story['receipt']['path']}, SHA-256 {story['receipt']['sha256']}"
-    yield "Receipts were followed, files were not rehashed: `cellsignal audit` does that."
+    yield "Receipts were followed, files were not rehashed: `cellsignal audit` does that. --json adds the hashes of"
+    yield "weights, predictions and pseudo-labels, and all pseudo-labelled wells."
 
 
 def _outcome(story: Values) -> str:
     submitted, truth = story["submission"], story["truth"]
-    said = f"submitted as {submitted['sirna']}" if submitted else f"not submitted ({story['role'] or 'not predicted'})"
+    said = f"not submitted ({story['role'] or 'not predicted'})"
+    if submitted:
+        name = story["steps"][-1]["class"]
+        said = f"submitted as {submitted['sirna']}" + (f", {name}" if name != submitted["sirna"] else "")
     if truth is None:
         return f"{said}; truth not known"
     outcome = f" ({truth['outcome']})" if "outcome" in truth else ""
@@ -73,13 +77,21 @@ def _priors(story: Values) -> Iterator[str]:
     priors = story["priors"]
     if "method" not in priors:
         return
-    yield f"\nPriors: {priors['method']}; plate groups {priors['plate_groups']}"
-    yield f"  temperature {priors['temperature']:g}: {priors['temperature_fitted_on']}"
+    calibrated = f"temperature {priors['temperature']:g} ({priors['temperature_fitted_on']})"
+    if story["submission"] is None:
+        yield f"\nPriors: none are put on a well that is not submitted; {calibrated}"
+        return
+    unit = "plate" if priors["method"] == "uniqueness" else "experiment"
+    once = f"a class at most once per {unit}" if priors["uniqueness"] else "a class as often as it is the likeliest"
+    yield f"\nPriors: balancing by {priors['method']}, {once}; {calibrated}"
     if rotation := priors["rotation"]:
         yield (
-            f"  rotation {rotation['rotation']} of {story['experiment']} leads by {rotation['margin_nats']:g} nats, "
+            f"  plate groups {'used' if rotation['used'] else 'not used'} in {story['experiment']}: rotation "
+            f"{rotation['rotation']} leads by {rotation['margin_nats']:g} nats, "
             f"{rotation['margin_standard_errors']:g} standard errors"
         )
+    else:
+        yield f"  plate groups {priors['plate_groups']}"
 
 
 def _table(rows: Sequence[Values], columns: dict[str, str]) -> Table:
