@@ -23,6 +23,7 @@ include: "rules/report.smk"
 include: "rules/explain.smk"
 include: "rules/ablation.smk"
 include: "rules/audit.smk"
+include: "rules/jobs.smk"
 
 
 write_plan()  # of all these files

@@ -47,7 +47,7 @@ rule ablation_ladder:
         receipts=receipt(recipe("ablation.json")),
         table=ancient(recipe("ablation.json")),
     output:
-        figure=figure("ablation", "svg", "3 Results"),
+        figure=figure("ablation", "svg", RESULTS),
         receipt=receipt(recipe("figures/ablation.svg")),
     log:
         recipe("logs/ablation_ladder.log"),

@@ -14,24 +14,15 @@ ROUND_TITLES = [
 
 def explained_predictions(number, model=EXPLAINED):
     """Predictions of the explained model of a round, a file per cell type."""
-    return expand(
-        recipe("predictions/{model}/fold0/{cell_type}/round{round}.h5"),
-        model=model,
-        cell_type=SUMMARY.cell_types,
-        round=number,
-    )
+    return expand(PREDICTIONS, variant="", model=model, fold=0, cell_type=SUMMARY.cell_types, round=number)
 
 
 def explained_weights(number):
     """The weights behind those predictions, per cell type."""
     if CONFIG.finetune is None:
         return [recipe(f"models/{EXPLAINED}/fold0/stage1/weights.safetensors")] * len(SUMMARY.cell_types)
-    return expand(
-        recipe("models/{model}/fold0/{cell_type}/round{round}/teacher.safetensors"),
-        model=EXPLAINED,
-        cell_type=SUMMARY.cell_types,
-        round=number,
-    )
+    tuned = SUMMARY.cell_types if CONFIG.finetune.by_cell_type else TUNED * len(SUMMARY.cell_types)
+    return expand(f"{STAGE_2}/teacher.safetensors", model=EXPLAINED, fold=0, cell_type=tuned, round=number)
 
 
 # Templates and kernels are those of one network: the first cell type's.
@@ -52,7 +43,7 @@ rule explain_sites:
         stage=stage(
             recipe,
             "explain_sites",
-            settings("seed", "threads")
+            settings("seed", "threads", "predict")
             | report_settings("explained_classes", "explained_sites", "grad_cam_layer")
             | {"model": MODELS[EXPLAINED].model_dump(mode="json"), "cell_types": SUMMARY.cell_types},
         ),
@@ -79,8 +70,8 @@ rule explain_sites:
     threads: CONFIG.threads
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.explain_mb),
+        runtime=grown(NEEDS.explain_minutes),
     message:
         "Grad-CAM of the sites that are looked at closely"
     script:
@@ -106,8 +97,8 @@ rule plate_effect:
         recipe("benchmarks/plate_effect.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.embedding_mb),
+        runtime=grown(10),
     message:
         "Figure: plate effect in embeddings"
     script:
@@ -139,8 +130,8 @@ rule embed_tsne:
         recipe("benchmarks/embed_tsne.tsv")
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=grown(NEEDS.embedding_mb),
+        runtime=grown(40),
     message:
         "Figure: t-SNE of embeddings"
     script:
@@ -164,8 +155,8 @@ rule template_map:
         recipe("benchmarks/template_map.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: t-SNE of templates"
     script:
@@ -202,8 +193,8 @@ rule nearest_neighbours:
         recipe("benchmarks/nearest_neighbours.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.embedding_mb + NEEDS.picture_mb),
+        runtime=grown(10),
     message:
         "Figure: nearest wells of other experiments"
     script:
@@ -229,8 +220,8 @@ rule kernel_bands:
         recipe("benchmarks/kernel_bands.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: weights of 1 × 1 convolutions"
     script:
@@ -263,8 +254,8 @@ rule grad_cam:
         recipe("benchmarks/grad_cam.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.picture_mb),
+        runtime=grown(10),
     message:
         "Figure: Grad-CAM"
     script:
@@ -286,8 +277,8 @@ rule channel_attention:
         recipe("benchmarks/channel_attention.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: attention per channel"
     script:
@@ -312,8 +303,8 @@ rule provenance_graph:
         recipe("benchmarks/provenance_graph.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.audit_mb),
+        runtime=grown(20),
     message:
         "Figure: what made the result, from the raw data down"
     script:
@@ -392,8 +383,8 @@ rule overview:
         recipe("benchmarks/overview.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=grown(NEEDS.picture_mb),
+        runtime=grown(20),
     message:
         "Page: overview of the whole run"
     script:

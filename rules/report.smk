@@ -97,8 +97,8 @@ rule samples_per_class:
         recipe("benchmarks/samples_per_class.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: training wells per class"
     script:
@@ -121,8 +121,8 @@ rule image_means:
         recipe("benchmarks/image_means.tsv")
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=grown(NEEDS.index_mb),
+        runtime=grown(10),
     message:
         "Figure: channel means of all images"
     script:
@@ -204,7 +204,7 @@ VOTES = {f"{model}, round {number}": (model, number) for number in ROUNDS for mo
 VOTES |= {f"{model} (reference)": (model, 0) for model in REFERENCES}
 VOTE_FILES = {
     name: [
-        (fold, recipe(f"predictions/{model}/fold{fold}/{cell_type}/round{number}.h5"))
+        (fold, PREDICTIONS.format(variant="", model=model, fold=fold, cell_type=cell_type, round=number))
         for fold in FOLDS
         for cell_type in SUMMARY.cell_types
     ]
@@ -243,8 +243,8 @@ rule averaging:
         recipe("benchmarks/averaging.tsv")
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(NEEDS.ensemble_mb),
+        runtime=grown(60),
     message:
         "Figure: what averaging and priors are worth"
     script:
@@ -343,8 +343,8 @@ rule control_certainty:
         recipe("benchmarks/control_certainty.tsv")
     threads: 1
     resources:
-        mem_mb=grown(NEEDS.tsne_mb),
-        runtime=grown(20),
+        mem_mb=grown(NEEDS.ensemble_mb),
+        runtime=grown(10),
     message:
         "Figure: entropy and reliability by well type"
     script:

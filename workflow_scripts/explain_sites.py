@@ -3,50 +3,56 @@
 import numpy as np
 import torch
 
-from cellsignal.augment import standardize
-from cellsignal.config.learning import ModelSettings
+from cellsignal.config.learning import ModelSettings, PredictSettings
 from cellsignal.devices import choose_device, place
-from cellsignal.explain import attention, called_classes, grad_cam, layer_name
+from cellsignal.explain import attention, explain_sites
 from cellsignal.explained_sites import Explanations, choose_sites, write_explanations
 from cellsignal.models import load_model
-from cellsignal.normalization import lookup
 from cellsignal.plates import SiteReader
 from cellsignal.sites import read_table
-from cellsignal.training_rows import prediction_roles
+from cellsignal.training_rows import prediction_rows, sites_of_role
 
 from running import run
 
 with run(snakemake) as job:
-    settings = ModelSettings(**job.settings["model"])
+    settings, how = ModelSettings(**job.settings["model"]), PredictSettings(**job.settings["predict"])
     torch.set_num_threads(job.settings["threads"])
     sites, classes = read_table(snakemake.input.sites), read_table(snakemake.input.classes)
+    folds, statistics = read_table(snakemake.input.folds), read_table(snakemake.input.statistics)
     reader = SiteReader(snakemake.input.stores)
-    roles = prediction_roles(sites, read_table(snakemake.input.folds), 0)
-    candidates = sites[np.isin(roles, ["out_of_fold", "control"]) & sites["site_id"].isin(reader.site_id)]
+    by_plate = how.batch_norm == "plate"
+    parts = {
+        cell_type: prediction_rows(sites, folds, 0, reader.site_id, cell_type, whole_plates=by_plate)
+        for cell_type in job.settings["cell_types"]
+    }
+    held_out = {
+        site for rows in parts.values() for site in rows.loc[rows["role"].isin(["out_of_fold", "control"]), "site_id"]
+    }
     chosen = choose_sites(
-        candidates,
+        sites[sites["site_id"].isin(held_out)],
         classes,
         job.settings["explained_classes"],
         job.settings["explained_sites"],
         job.settings["seed"],
     )
-    mean, std = lookup(read_table(snakemake.input.statistics), chosen, settings.normalization)
+    device, layer = choose_device(), job.settings["grad_cam_layer"]
     pixels = reader.read(reader.index(chosen["site_id"]))
-    device = choose_device()
-    images = standardize(torch.from_numpy(pixels), torch.from_numpy(mean), torch.from_numpy(std)).to(device)
     maps = np.zeros((len(chosen), *pixels.shape[2:]), np.float32)
     called, probability = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.float32)
-    layer = ""
-    for cell_type, weights in zip(job.settings["cell_types"], snakemake.input.weights, strict=True):
-        rows = np.flatnonzero(chosen["cell_type"] == cell_type)
-        if not len(rows):
+    for (cell_type, rows), weights in zip(parts.items(), snakemake.input.weights, strict=True):
+        own = np.flatnonzero(chosen["cell_type"] == cell_type)
+        if not len(own):
             continue
-        model = load_model(settings, reader.shape[0], len(classes), weights).eval()
+        plates = set(chosen["plate_id"].iloc[own]) if by_plate else set()
+        of_plates = sites.loc[sites["plate_id"].isin(plates), "site_id"]
+        rows = rows[rows["site_id"].isin([*chosen["site_id"].iloc[own], *of_plates])].reset_index(drop=True)
+        model = load_model(settings, reader.shape[0], len(classes), weights, sites["cell_type"].nunique())
         place(model, device)
-        layer = job.settings["grad_cam_layer"] or layer_name(model, images[:1])
-        called[rows], probability[rows] = called_classes(model, images[rows])
-        maps[rows] = grad_cam(model, images[rows], called[rows], model.get_submodule(layer))
-        print(f"{cell_type}: {len(rows)} sites, Grad-CAM of {layer}")
+        seen = sites_of_role(rows, rows["role"].unique(), reader, sites, statistics, settings.normalization)
+        wanted = rows.set_index("site_id").index.get_indexer(chosen["site_id"].iloc[own])
+        found = explain_sites(model, reader, seen, wanted, layer, by_plate, how.batch_size, device)
+        called[own], probability[own], maps[own], layer = found
+        print(f"{cell_type}: {len(own)} sites, Grad-CAM of {layer}")
     write_explanations(
         snakemake.output.explanations,
         Explanations(
@@ -56,6 +62,6 @@ with run(snakemake) as job:
             cam=np.round(255 * maps).astype(np.uint8),
             correlation=attention(maps, pixels).astype(np.float32),
             distance=attention(maps, pixels, "distance").astype(np.float32),
-            layer=layer,
+            layer=layer or "",
         ),
     )

@@ -1,4 +1,4 @@
-"""The command `cellsignal`: audit a result, ask about one of its rows, compare two, export one.
+"""The command `cellsignal`: audit a result, ask about one of its rows, compare two, export one, watch a run.
 
 It needs no Snakemake: everything is read from results, receipts and the checkout. Exit status: 0 if the
 answer is yes (all three of an audit hold, two results do not differ, a command did its work), 1 if it is no,
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from cellsignal.errors import BadInput
 
 if TYPE_CHECKING:
     from cellsignal.provenance.integrity import Progress
+    from cellsignal.provenance.progress import RunProgress, Watch
 
 YES, NO, CANNOT = 0, 1, 2
 LIBRARY = "workflow_scripts"  # the folder of scripts and package in a checkout
@@ -76,6 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     crate.add_argument("folder", type=Path, metavar="FOLDER", help="where to write the crate")
     crate.add_argument("--raw", type=Path, metavar="FOLDER", help="the raw data (default: where the plan has it)")
     _checkout_option(crate)
+
+    progress = _command(commands, "progress", _progress, "how far a run is; exit status 0 if all its jobs are done")
+    progress.add_argument(
+        "folder", type=Path, nargs="?", metavar="FOLDER",
+        help="results/SCREEN/RECIPE (default: the one that was planned last below results/)",
+    )  # fmt: skip
+    progress.add_argument("--watch", action="store_true", help="look again and again until all is done")
+    progress.add_argument(
+        "--every", type=_positive, metavar="SECONDS", default=5, help="seconds between two looks (default: 5)"
+    )
+    _json_option(progress)
     return parser
 
 
@@ -182,6 +195,43 @@ def _crate(options: argparse.Namespace) -> int:
         raw = None
     print(write_crate(options.artefact, options.folder, raw_root=raw, library=checkout / LIBRARY))
     return YES
+
+
+def _progress(options: argparse.Namespace) -> int:
+    from cellsignal.provenance.progress import Watch, find_run
+    from cellsignal.provenance.progress_text import progress_text
+
+    watch = Watch(options.folder or find_run())
+    run = watch.look()
+    if options.json:
+        print(_as_json(run.as_json()))
+    elif options.watch and sys.stdout.isatty():
+        run = _live(watch, options.every)
+    else:
+        _show(progress_text(run))
+        while options.watch and not run.finished:
+            sys.stdout.flush()
+            time.sleep(options.every)
+            run = watch.look()
+            _show(progress_text(run))
+    return YES if run.finished else NO
+
+
+def _live(watch: "Watch", every: int) -> "RunProgress":
+    """Show the run in place, until all is done or the user has seen enough."""
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    from cellsignal.provenance.progress_text import progress_text
+
+    run = watch.look()
+    with Live(console=Console(highlight=False), auto_refresh=False) as screen:
+        while True:
+            screen.update(Group(*progress_text(run)), refresh=True)
+            if run.finished:
+                return run
+            time.sleep(every)
+            run = watch.look()
 
 
 def _as_json(value: Any) -> str:

@@ -5,8 +5,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from cellsignal.loader import Reader, TrainingSites
+from cellsignal.models import PerturbationModel
+from cellsignal.prediction import batch_norm_groups, in_batches, inputs
+
+MAPS_AT_ONCE = 4  # sites: what a network remembers of an image on its way is hundreds of times the image
 
 
 def grad_cam(
@@ -69,24 +76,48 @@ def _grad_cam(model: nn.Module, images: Tensor, target: Tensor | None, layer: nn
     return torch.where(largest > 0, cam / largest.clamp_min(1e-30), torch.zeros_like(cam))
 
 
-@torch.inference_mode()
-def called_classes(
-    model: nn.Module, images: Tensor, batch_size: int = 16, told: Tensor | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The class (n,) int64 that `model`, in evaluation mode, calls for each image, and its probability (n,) float32.
+def explain_sites(
+    model: PerturbationModel,
+    reader: Reader,
+    sites: TrainingSites,
+    wanted: NDArray[np.intp],
+    layer: str | None,
+    by_plate: bool,
+    batch_size: int,
+    device: torch.device,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], str]:
+    """What `model` calls sites, how surely, and the Grad-CAM for that class, as it predicts them.
 
-    Arguments as in `grad_cam`; a single view of each image.
+    Args:
+        model: on `device`.
+        reader: pixels of all sites.
+        sites: those that are wanted and, with `by_plate` (BatchNorm takes a plate's statistics), all of their plates.
+        wanted: indices of `sites`.
+        layer: name of the module whose feature map is read; default: `last_spatial_layer`.
+        batch_size: sites at once where the statistics are taken; maps are made of a few at a time.
+        device: where it runs.
+
+    Returns:
+        Class (wanted,), its probability (wanted,), maps (wanted, h, w) in 0–1 as of `grad_cam`, the layer's name.
     """
-    beside = () if told is None else (told,)
-    found = [
-        _logits(model(images[i : i + batch_size], *(tensor[i : i + batch_size] for tensor in beside)))
-        .float()
-        .softmax(1)
-        .max(1)
-        for i in range(0, len(images), batch_size)
-    ]
-    classes, probability = (torch.cat([getattr(part, name) for part in found]) for name in ("indices", "values"))
-    return classes.cpu().numpy(), probability.cpu().numpy()
+    called, probability = np.zeros(len(sites), np.int64), np.zeros(len(sites), np.float32)
+    maps: dict[int, NDArray[np.float32]] = {}
+    model.eval()
+    groups = batch_norm_groups(model, reader, sites, batch_size, device, amp=False, by_plate=by_plate)
+    for group, statistics in groups:
+        asked = group[np.isin(group, wanted)]
+        with statistics:
+            for part, images, *told in inputs(model, reader, sites, in_batches(asked, MAPS_AT_ONCE), device):
+                layer = layer or layer_name(model, images[:1], *(tensor[:1] for tensor in told))
+                with torch.no_grad():
+                    likeliest = model(images, *told).logits.float().softmax(1).max(1)
+                called[part], probability[part] = likeliest.indices.cpu().numpy(), likeliest.values.cpu().numpy()
+                found = grad_cam(
+                    model, images, called[part], model.get_submodule(layer), told=told[0] if told else None
+                )
+                maps |= dict(zip(part.tolist(), found, strict=True))
+    stacked = np.stack([maps[index] for index in wanted.tolist()])
+    return called[wanted], probability[wanted], stacked, layer or ""
 
 
 def layer_name(model: nn.Module, image: Tensor, *beside: Tensor) -> str:

@@ -14,6 +14,7 @@ from cellsignal.planning import Summary
 
 START_MB = 1500  # two Snakemakes, and a script that imports PyTorch
 START_MINUTES = 10  # they start, from a file system that many share
+MAPS_AT_ONCE = 4  # sites whose Grad-CAM is made at once, as in `explain`
 CUDA_MB = 4000  # host memory of a process that uses a GPU
 CPU_ACTIVATIONS = 250  # what a backbone remembers of an image for its gradient, in multiples of the image
 EMBEDDING = 2048  # width of the widest backbones
@@ -125,9 +126,10 @@ class Needs:
         return _whole(self.ensemble_mb + ensembles * self.sites * self.summary.classes * FLOAT / MB)
 
     @property
-    def tsne_mb(self) -> int:
-        """The predictions of a fold's model for every cell type."""
-        return _whole(START_MB + 3 * self._predictions(self.sites))
+    def embedding_mb(self) -> int:
+        """The embeddings of a fold's model for every cell type, twice, and distances between a sample of sites."""
+        sample = min(self.config.report.tsne_sites, self.sites)
+        return _whole(START_MB + (2 * self.sites * EMBEDDING * FLOAT + 4 * sample**2 * DOUBLE) / MB)
 
     @property
     def audit_mb(self) -> int:
@@ -140,9 +142,23 @@ class Needs:
         return _minutes(1.2 * 4 * self.sites * self.pixels / READ_MB_PER_SECOND)
 
     @property
-    def grad_cam_mb(self) -> int:
-        """A few sites, and what the network remembers of them on its way, on the CPU."""
-        return _whole(START_MB + CPU_ACTIVATIONS * self.config.report.grad_cam_sites * self.pixels * FLOAT)
+    def explain_mb(self) -> int:
+        """The explained sites, and what the network remembers of a few on its way, on the CPU."""
+        own = self.config.report.explained_sites * 3
+        return _whole(START_MB + CUDA_MB + (CPU_ACTIVATIONS * MAPS_AT_ONCE + own) * self.pixels * FLOAT)
+
+    @property
+    def explain_minutes(self) -> int:
+        """Where BatchNorm takes a plate's statistics, all sites of at most as many plates."""
+        plates = min(len(self.summary.plates), self.config.report.explained_sites)
+        seen = plates * self.sites_of_a_plate if self.config.predict.batch_norm == "plate" else 0
+        return _minutes(seen * self.pixels / PREDICTED)
+
+    @property
+    def picture_mb(self) -> int:
+        """The explained sites and their neighbours, as the screen has them."""
+        shown = self.config.report.explained_sites * (1 + self.config.report.neighbours)
+        return _whole(START_MB + self._images * 2e-3 + shown * self.pixels * 2)
 
     def _training_mb(self, batch_size: int) -> int:
         return _whole(START_MB + CUDA_MB + 8 * batch_size * self.pixels * FLOAT + self.sites * 2e-3)

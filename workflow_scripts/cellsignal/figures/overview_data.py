@@ -37,11 +37,9 @@ def explained(
         names: class index → name.
         side: largest width and height of an image.
     """
-    images = {}
+    # One site at a time: at full size a stretched image takes four times the memory of its pixels.
+    images = {site: thumbnail(composite(stretch(image[None])[0], channels), side) for site, image in pixels.items()}
     listed: list[dict[str, Any]] = []
-    stretched = {site: stretch(image[None])[0] for site, image in pixels.items()}
-    for site, image in stretched.items():
-        images[site] = thumbnail(composite(image, channels), side)
     near = {site: part.sort_values("rank") for site, part in neighbours.groupby("site_id")}
     for i, row in enumerate(sites.to_dict("records")):
         site = row["site_id"]
@@ -54,7 +52,7 @@ def explained(
                 "class": names[row["sirna"]],
                 "called": names[int(found.called[i])],
                 "p": round(float(found.probability[i]), 3),
-                "channels": [thumbnail(channel, side) for channel in stretched[site]],
+                "channels": [thumbnail(channel, side) for channel in stretch(pixels[site][None])[0]],
                 "cam": thumbnail(veil(found.cam[i] / 255), side),
                 "attention": [round(float(value), 2) for value in found.correlation[i]],
                 "distance": [round(float(value), 2) for value in found.distance[i]],
