@@ -75,6 +75,13 @@ class Project:
         assert "Traceback" not in done.stdout, done.stdout[-6000:]
         return done.stdout
 
+    def audit(self, artefact: str) -> str:
+        """What `cellsignal audit` says of an artefact."""
+        command = [sys.executable, "-P", "-m", "cellsignal.cli", "audit", artefact]
+        library = {"PYTHONPATH": str(self.folder / "workflow_scripts")}
+        done = subprocess.run(command, cwd=self.folder, env=environment() | library, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
     def planned(self, *arguments: str) -> dict[str, int]:
         """How many jobs of each rule a dry run of `all` would run; `{}` if nothing is to be done."""
         return job_counts(self.run("all", "--dry-run", *arguments))

@@ -7,11 +7,8 @@ import pytest
 import yaml
 from projects import ROOT, Project, job_counts
 
-SIMULATED = [
-    path.name
-    for path in sorted((ROOT / "recipes").glob("*.yaml"))
-    if yaml.safe_load(path.read_text())["screen"].get("kind") == "simulated"
-]
+RECIPES = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "recipes").glob("*.yaml"))}
+SIMULATED = [name for name, content in RECIPES.items() if content.get("screen", {}).get("kind") == "simulated"]
 
 
 def rules() -> dict[str, str]:
@@ -23,7 +20,7 @@ def rules() -> dict[str, str]:
 def test_the_cluster_command_resolves_as_typed(fresh: Project) -> None:
     jobs = job_counts(fresh.run("all", "--dry-run", profile="slurm"))
     assert jobs["train_model"] == 4 and jobs["finetune_cell_type"] == 4 and jobs["predict"] == 6
-    assert set(jobs) == {"all", *rules()} - {"audit", "crate"}
+    assert set(jobs) == {"all", *rules()} - {"audit", "crate", "ablation_table", "ablation_ladder"}
 
 
 def test_the_cluster_profile_sends_the_rules_that_need_a_gpu_to_its_gpu_partition() -> None:
@@ -43,7 +40,7 @@ def test_every_rule_says_what_it_needs_and_what_it_does() -> None:
 
 @pytest.mark.parametrize("recipe", SIMULATED)
 def test_every_simulated_recipe_can_be_planned(fresh: Project, recipe: str) -> None:
-    settings = yaml.safe_load((ROOT / "recipes" / recipe).read_text())
+    settings = RECIPES[recipe]
     jobs = job_counts(fresh.run("all", "--dry-run", recipe=f"recipes/{recipe}"))
     plates = 4 * sum(map(sum, settings["screen"]["simulated"]["cell_types"].values()))
     assert jobs["simulate_plate"] == jobs["pack_plate"] == plates

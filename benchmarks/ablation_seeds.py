@@ -1,0 +1,85 @@
+"""What is each part of DeepNoise worth, over several seeds? From the tables of finished ablations.
+
+    python benchmarks/ablation_seeds.py results/bench_screen_*/bench_*/ablation.json
+
+(recipes/bench.yaml says how to make them.) Prints each rung's mean accuracy with the least and the largest over
+seeds, and the step to the rung before; draws them beside the published values in benchmarks/results/ablation.svg,
+and writes benchmarks/results/ablation.json with the machine and what the jobs took. Targets: plate over experiment
+over cell-type normalization in every seed, the best rung at least 0.97, 40 points above the first.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from cellsignal.figures.ablation_ladder import ablation_ladder  # noqa: E402
+from cellsignal.figures.style import save  # noqa: E402
+from cellsignal.files import read_json, write_json  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="+", help="ablation.json of each seed")
+    paths = parser.parse_args().tables
+    tables = [read_json(path) for path in paths]
+    names = [[rung["name"] for rung in table["rungs"]] for table in tables]
+    if any(other != names[0] for other in names):
+        sys.exit(f"{', '.join(map(str, paths))}: not the same rungs; expected ablations of one recipe")
+    content = {
+        "of": tables[0]["of"],
+        "wells": min(table["wells"] for table in tables),
+        "machine": machine(),
+        "runs": [{"table": str(path), "seed": t["seed"], **spent(path)} for path, t in zip(paths, tables, strict=True)],
+        "rungs": [over_seeds(rungs) for rungs in zip(*(table["rungs"] for table in tables), strict=True)],
+    }
+    print(in_words(content["rungs"]))
+    for run in content["runs"]:
+        print(f"{run['table']}: {run['jobs']} jobs, {run['cpu_seconds'] / 60:.0f} minutes of CPU")
+    (ROOT / "benchmarks/results").mkdir(exist_ok=True)
+    write_json(ROOT / "benchmarks/results/ablation.json", content)
+    save(ablation_ladder(content), ROOT / "benchmarks/results/ablation.svg")
+
+
+def over_seeds(rungs: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """One rung: mean accuracy, least and largest, and each seed's."""
+    values = [rung["accuracy"] for rung in rungs]
+    kept = {key: rungs[0][key] for key in ("part", "name", "method", "plate_groups", "published")}
+    return kept | {"accuracy": sum(values) / len(values), "low": min(values), "high": max(values), "seeds": values}
+
+
+def in_words(rungs: list[dict[str, Any]]) -> str:
+    """The table that is printed: a step is the mean over seeds of the difference to the rung before in its part."""
+    table = pd.DataFrame(rungs)
+    seeds = pd.DataFrame(table["seeds"].tolist())
+    steps = seeds.diff().where(table["part"].eq(table["part"].shift()), float("nan"))
+    table["step"] = steps.mean(axis=1).map("{:+.4f}".format).replace("+nan", "")
+    table["helps in"] = [f"{(row > 0).sum()} of {len(row)}" if row.notna().all() else "" for _, row in steps.iterrows()]
+    numbers = table[["accuracy", "low", "high"]].map("{:.4f}".format)
+    return pd.concat([table[["part", "name"]], numbers, table[["step", "helps in"]]], axis=1).to_string(index=False)
+
+
+def spent(path: Path) -> dict[str, Any]:
+    """Jobs, and seconds of CPU, of a recipe and of its screen, from Snakemake's benchmark files."""
+    folders = (path.parent / "benchmarks", path.parent.parent / "benchmarks")
+    rows = [pd.read_csv(file, sep="\t").iloc[0] for folder in folders for file in sorted(folder.rglob("*.tsv"))]
+    return {"jobs": len(rows), "cpu_seconds": float(sum(float(row["cpu_time"]) for row in rows))}
+
+
+def machine() -> str:
+    """The processor and how many there are."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else platform.processor() or platform.machine()}"
+
+
+if __name__ == "__main__":
+    main()
