@@ -5,6 +5,8 @@
 
 import itertools
 
+from snakemake.io import apply_wildcards
+
 
 def every(**values):
     """Every combination of the wildcards' values."""
@@ -38,8 +40,8 @@ if PLANNING:
             {
                 "rule": rule.name,
                 "wildcards": unit,
-                "receipt": os.path.relpath(rule.output.receipt.format(**unit), CONFIG.results),
-                "log": os.path.relpath(rule.log[0].format(**unit), CONFIG.results),
+                "receipt": os.path.relpath(apply_wildcards(rule.output.receipt, unit), CONFIG.results),
+                "log": os.path.relpath(apply_wildcards(rule.log[0], unit), CONFIG.results),
             }
             for rule in workflow.rules
             if "receipt" in rule.output.keys()
