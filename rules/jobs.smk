@@ -5,17 +5,12 @@
 
 import itertools
 
-from snakemake.io import strip_wildcard_constraints
+from snakemake.io import apply_wildcards
 
 
 def every(**values):
     """Every combination of the wildcards' values."""
     return [dict(zip(values, map(str, one))) for one in itertools.product(*values.values())]
-
-
-def path_of(file, unit):
-    """The path of one job's output or log, relative to the results."""
-    return os.path.relpath(strip_wildcard_constraints(file).format(**unit), CONFIG.results)
 
 
 # Of rules that stand for several jobs, or for none with this configuration.
@@ -45,8 +40,8 @@ if PLANNING:
             {
                 "rule": rule.name,
                 "wildcards": unit,
-                "receipt": path_of(rule.output.receipt, unit),
-                "log": path_of(rule.log[0], unit),
+                "receipt": os.path.relpath(apply_wildcards(rule.output.receipt, unit), CONFIG.results),
+                "log": os.path.relpath(apply_wildcards(rule.log[0], unit), CONFIG.results),
             }
             for rule in workflow.rules
             if "receipt" in rule.output.keys()

@@ -11,9 +11,8 @@ import pytest
 
 from cellsignal.errors import BadInput
 from cellsignal.figures import style
-from cellsignal.figures.accuracy_breakdown import accuracy_breakdown, count
+from cellsignal.figures.accuracy_breakdown import accuracy_breakdown, count, outliers
 from cellsignal.figures.confusion import confusion
-from cellsignal.figures.embedding_map import embedding_map
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
 from cellsignal.figures.intervals import wilson
 from cellsignal.figures.normalization_effect import normalization_effect, spread
@@ -148,6 +147,21 @@ def test_breakdown_bars_and_points_are_the_accuracies(wells: pd.DataFrame) -> No
     assert points == [0.75, 0.25, 0.9, 0.25]
     assert by_experiment.get_xticklabels()[2].get_text() == "HUVEC-03 (40)"
     assert by_experiment.collections[0].get_segments()[0][:, 1] == pytest.approx(wilson(30, 40))
+    assert by_experiment.get_title(loc="left").endswith("ringed outliers: none")  # too few experiments to tell
+
+
+def test_experiments_unlike_the_others_of_their_cell_type_are_ringed_and_named() -> None:
+    rows = []
+    for i, correct in enumerate([40, 41, 39, 40, 12, 42, 3]):
+        total = 6 if i == 6 else 50  # the last is small, so its share is not certain
+        rows += [("HUVEC", f"HUVEC-0{i}", "out_of_fold", k < correct) for k in range(total)]
+    wells = pd.DataFrame(rows, columns=["cell_type", "experiment", "role", "correct"])
+    table = count(wells, ["cell_type", "experiment", "role"])
+    assert table.loc[outliers(table), "experiment"].tolist() == ["HUVEC-04"]
+    ax = accuracy_breakdown(wells).axes[1]
+    assert ax.get_title(loc="left").endswith("ringed outliers: HUVEC-04")
+    (ring,) = [line for line in ax.lines if line.get_markersize() == 13]
+    assert ring.get_xydata().tolist() == [[4, 0.24]]
 
 
 def test_count_agrees_with_a_loop(wells: pd.DataFrame) -> None:
@@ -166,18 +180,24 @@ def test_without_answers_a_breakdown_says_so(wells: pd.DataFrame) -> None:
 def test_confusion_rows_are_shares_of_their_true_class() -> None:
     counts = np.array([[8, 2, 0, 0], [0, 5, 0, 5], [0, 0, 0, 0], [0, 0, 0, 4]])
     figure = confusion(counts, ["a", "b", "unused", "d"])
-    ax = figure.axes[0]
-    shares = np.asarray(ax.images[0].get_array())
-    assert shares.tolist() == [[0.8, 0.2, 0], [0, 0.5, 0.5], [0, 0, 1]]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a (10)", "b (10)", "d (4)"]
+    tree, ax = figure.axes[:2]
+    names = [label.get_text().split(" ")[0] for label in ax.get_yticklabels()]
+    shares = pd.DataFrame(np.asarray(ax.images[0].get_array()), names, names)
+    assert shares.loc[["a", "b", "d"], ["a", "b", "d"]].to_numpy().tolist() == [[0.8, 0.2, 0], [0, 0.5, 0.5], [0, 0, 1]]
+    assert sorted(label.get_text() for label in ax.get_yticklabels()) == ["a (10)", "b (10)", "d (4)"]
     assert sorted(texts(ax)) == sorted(["80", "20", "50", "50", "100"])
-    assert "24 wells, 70.8 % right" in ax.get_title(loc="left")
+    assert "24 wells, 70.8 % right" in tree.get_title(loc="left")
+    # b and d are confused in 5 of 14 wells; a with b in 2 of 20, and never with d: too few for the three.
+    assert [patch.get_width() for patch in ax.patches] == [2]
 
 
 def test_confusion_of_many_classes_lists_the_worst_pairs_first() -> None:
     counts = 10 * np.eye(60, dtype=int)
     counts[3, 7], counts[7, 3], counts[20, 50] = 4, 1, 3
-    ax = confusion(counts, [f"s{i}" for i in range(60)], pairs=2).axes[0]
+    figure = confusion(counts, [f"s{i}" for i in range(60)], pairs=2)
+    ax = figure.axes[0]
+    matrix = figure.axes[2]  # of the classes in confused pairs only
+    assert {label.get_text() for label in matrix.get_xticklabels()} == {"s3", "s7", "s20", "s50"}
     assert [label.get_text() for label in ax.get_yticklabels()] == ["s3, s7", "s20, s50"]
     assert widths(ax) == [4, 3, 1, 0]  # forward bars, then the reverse ones
     assert [text.strip() for text in texts(ax)] == ["5 of 25", "3 of 23"]
@@ -240,13 +260,14 @@ def plate() -> pd.DataFrame:
 
 def test_plate_map_puts_wells_where_they_stand(plate: pd.DataFrame) -> None:
     axes = plate_map(plate, ["P1"], rows=4, columns=6).axes
-    assert len(axes) == 2
+    assert len(axes) == 3
     treatment, _, negative = axes[0].collections
     assert treatment.get_offsets().tolist() == [[3, 2], [4, 2]]  # x is the column
     assert negative.get_offsets().tolist() == [[1, 1]]
-    numbers = {text.get_text(): text.get_position() for text in axes[0].texts}
+    numbers = {text.get_text(): text.get_position() for text in axes[1].texts}
     assert numbers == {"2": (2, 1), "1": (2, 2)}  # in the order of their classes, not of the wells
-    assert axes[1].get_title(loc="left") == "P1\n1 correct, 1 wrong, 3 unknown"
+    assert axes[1].get_title(loc="left") == "P1\n2 positive control classes"
+    assert axes[2].get_title(loc="left") == "P1\n1 correct, 1 wrong, 3 unknown"
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list("ABCD")
     assert axes[0].yaxis_inverted()  # row A on top
 
@@ -315,7 +336,8 @@ def test_site_images_names_what_does_not_fit(images: np.ndarray) -> None:
 def test_grad_cam_grid_lays_the_map_over_every_channel(images: np.ndarray) -> None:
     cams = np.random.default_rng(1).random((2, 20, 16))
     attention = np.array([[0.1, 1.0, -0.5, 0, 0, 0], [1.0, 0, 0, 0, 0, 0.2]])
-    figure = grad_cam_grid(images, cams, list("abcdef"), ["one", "two"], attention)
+    figure = grad_cam_grid(images, cams, list("abcdef"), ["one", "two"], attention, "backbone.layer4")
+    assert figure.get_supxlabel().startswith("Grad-CAM of backbone.layer4;")
     assert len(figure.axes) == 2 * 8 + 1  # and the colour bar
     overlay = figure.axes[4].images[1]  # first site, channel c
     assert np.asarray(overlay.get_array()).tolist() == cams[0].tolist()
@@ -323,35 +345,10 @@ def test_grad_cam_grid_lays_the_map_over_every_channel(images: np.ndarray) -> No
     assert [label.get_text() for label in labels] == ["0.10", "1.00", "−0.50", "0.00", "0.00", "0.00"]
     assert [label.get_weight() for label in labels].index("bold") == 1
     with pytest.raises(BadInput, match="cams of shape"):
-        grad_cam_grid(images, cams[:, :3], list("abcdef"), ["one", "two"], attention)
+        grad_cam_grid(images, cams[:, :3], list("abcdef"), ["one", "two"], attention, "")
 
 
-# ---------------------------------------------------------------- embedding and batch effect
-
-
-def test_embedding_map_has_a_panel_per_grouping_with_its_purity() -> None:
-    random = np.random.default_rng(0)
-    points = random.normal(size=(90, 2))
-    cell_types = ["HUVEC", "RPE", "U2OS"] * 30
-    classes = [f"s{i % 30}" for i in range(90)]
-    groups = {"cell type": cell_types, "class": classes}
-    figure = embedding_map(points, groups, {"cell type": (0.9, 1 / 3), "class": (0.5, 0.03)}, 0.93)
-    cell_type, by_class = figure.axes
-    assert "90 % of neighbours share it (chance 33.3 %)" in cell_type.get_title(loc="left")
-    assert [len(cloud.get_offsets()) for cloud in cell_type.collections] == [0, 30, 30, 30]  # none is unknown
-    assert len(by_class.collections) == 31 and by_class.get_legend() is None
-    named = [text.get_text() for text in by_class.texts]
-    assert 0 < len(named) <= 30 and set(named) <= set(classes)
-    assert "trustworthiness 0.93" in figure.get_supxlabel()
-
-
-def test_points_of_no_known_class_are_grey_and_no_group() -> None:
-    points = np.random.default_rng(0).normal(size=(20, 2))
-    figure = embedding_map(points, {"class": ["", "a"] * 10}, {"class": (1.0, 0.5)}, 0.9)
-    ax = figure.axes[0]
-    assert ax.get_title(loc="left").startswith("class: 1 group\n")
-    assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
+# ---------------------------------------------------------------- batch effect
 
 
 def channel_means(experiment_sd: float, plate_sd: float) -> pd.DataFrame:

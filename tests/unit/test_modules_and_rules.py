@@ -38,6 +38,8 @@ ELSEWHERE = {  # in `cellsignal`, `make settings`, planning, notebooks, or `runn
     "cellsignal.provenance.finished",
     "cellsignal.provenance.job",
     "cellsignal.provenance.plan",
+    "cellsignal.provenance.progress",
+    "cellsignal.provenance.progress_text",
     "cellsignal.provenance.row",
     "cellsignal.provenance.row_text",
     "cellsignal.rxrx",

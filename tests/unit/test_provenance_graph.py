@@ -14,7 +14,7 @@ from cellsignal.figures.rule_words import WORDS
 from cellsignal.provenance.walk import Ancestry, walk
 
 ROOT = Path(__file__).resolve().parents[2]
-VOID = {"meta", "br", "wbr", "path"}
+VOID = {"meta", "link", "br", "wbr", "path"}
 
 
 class Page(HTMLParser):
@@ -167,7 +167,7 @@ def test_names_are_escaped(steps: list[Step]) -> None:
 def test_every_rule_of_the_workflow_is_told_in_plain_words() -> None:
     rules = set()
     for path in sorted((ROOT / "rules").glob("*.smk")):
-        if path.name not in ("report.smk", "audit.smk"):
+        if path.name not in ("report.smk", "explain.smk", "ablation.smk", "audit.smk"):
             rules |= set(re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert len(rules) > 10
     assert rules <= WORDS.keys()

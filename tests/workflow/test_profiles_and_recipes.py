@@ -7,6 +7,7 @@ import pytest
 import yaml
 from projects import ROOT, Project, job_counts
 
+ON_DEMAND = {"audit", "crate", "ablation_table", "ablation_ladder"}  # no part of `all`
 RECIPES = {path.name: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "recipes").glob("*.yaml"))}
 SIMULATED = [name for name, content in RECIPES.items() if content.get("screen", {}).get("kind") == "simulated"]
 
@@ -20,13 +21,13 @@ def rules() -> dict[str, str]:
 def test_the_cluster_command_resolves_as_typed(fresh: Project) -> None:
     jobs = job_counts(fresh.run("all", "--dry-run", profile="slurm"))
     assert jobs["train_model"] == 4 and jobs["finetune_cell_type"] == 4 and jobs["predict"] == 6
-    assert set(jobs) == {"all", *rules()} - {"audit", "crate", "ablation_table", "ablation_ladder"}
+    assert set(jobs) == {"all", *rules()} - ON_DEMAND
 
 
 def test_the_cluster_profile_sends_the_rules_that_need_a_gpu_to_its_gpu_partition() -> None:
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     need_gpu = {name for name, text in rules().items() if "gpu=1" in text}
-    assert need_gpu == {"train_model", "finetune_cell_type", "predict", "grad_cam"}
+    assert need_gpu == {"train_model", "finetune_cell_type", "predict", "explain_sites"}
     assert {name for name, asked in profile["set-resources"].items() if asked["slurm_partition"] == "gpu"} == need_gpu
     assert profile["default-resources"]["slurm_partition"] != "gpu" and profile["default-resources"]["gpu"] == 0
 

@@ -16,6 +16,7 @@ from expected import (
     INDEXED,
     NORMALIZED,
     PACKED,
+    PAGE,
     PREDICTED,
     RELABELLED,
     SCORED,
@@ -91,6 +92,10 @@ def test_comments_docstrings_formatting_and_what_jobs_ask_of_a_machine_rerun_not
         (["train_model"], TRAINED),
         (["finetune_cell_type"], FINETUNED),
         (["predict"], PREDICTED),
+        (
+            ["explain_sites"],
+            {"explain_sites": 1, "grad_cam": 1, "channel_attention": 1, "nearest_neighbours": 1} | PAGE,
+        ),
         (["ensemble_teachers"], RELABELLED | {"ensemble_teachers": 3}),
         (["pseudo_labels"], RELABELLED),
         (["balance_plates"], SUBMITTED),
@@ -114,7 +119,7 @@ def test_a_changed_script_reruns_its_rule_and_what_follows(
     [
         ("losses.py", TRAINED),
         ("images.py", PACKED),
-        ("figures/confusion.py", {"confusion": 1} | END),
+        ("figures/confusion.py", {"confusion": 1} | PAGE),
         ("figures/style.py", DRAWN),
         ("provenance/receipts.py", {"provenance_graph": 1} | END),  # which are read there; written by every job
     ],
@@ -145,7 +150,7 @@ def test_a_rerun_changes_the_receipts_of_what_it_made_and_no_other(project: Proj
     change(project, f"{LIBRARY}/figures/confusion.py")
     project.run("all")
     changed = [path.name for path in before if path.read_bytes() != before[path]]
-    assert changed == ["confusion.svg.receipt.json"]
+    assert sorted(changed) == ["confusion.svg.receipt.json", "overview.html.receipt.json"]
     assert project.planned() == {}
 
 
@@ -164,7 +169,7 @@ def test_deleting_what_nothing_needs_any_more_reruns_nothing(project: Project) -
 @pytest.mark.parametrize(
     ("deleted", "expected"),
     [
-        ("figures/confusion.svg", {"confusion": 1} | END),
+        ("figures/confusion.svg", {"confusion": 1} | PAGE),
         ("scores.json", SCORED),
         ("submission.csv", {"submission": 1, "provenance_graph": 1} | SCORED),
         ("audit.json", END),

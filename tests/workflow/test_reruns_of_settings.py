@@ -1,8 +1,10 @@
 """Change a setting and run again: exactly what may read it reruns, and what follows."""
 
 import pytest
-from expected import END, EVERYTHING, FINETUNED, INDEXED, PACKED, PREDICTED, RELABELLED, SCORED, TRAINED, Jobs
+from expected import EVERYTHING, FINETUNED, INDEXED, PACKED, PAGE, PREDICTED, RELABELLED, SCORED, TRAINED, Jobs
 from projects import TINY, Project
+
+EXPLAINED = {"explain_sites": 1, "grad_cam": 1, "channel_attention": 1, "nearest_neighbours": 1} | PAGE
 
 
 @pytest.mark.parametrize(
@@ -22,10 +24,13 @@ from projects import TINY, Project
         ({"pseudo_labels": {"rounds": 2}}, RELABELLED),  # of the new round; the earlier ones stay
         ({"balance": {"method": "uniqueness"}}, RELABELLED),  # pseudo-labels are balanced, too
         ({"score": {"public_experiments": ["HUVEC-03"]}}, SCORED),
-        ({"report": {"example_sites": 3}}, {"site_images": 1} | END),
-        ({"report": {"example_plates": 1}}, {"site_images": 1, "plate_map": 1} | END),
-        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1} | END),
-        ({"report": {"grad_cam_sites": 3}}, {"grad_cam": 1} | END),
+        ({"report": {"example_sites": 3}}, {"site_images": 1} | PAGE),
+        ({"report": {"example_plates": 1}}, {"site_images": 1, "plate_map": 1} | PAGE),
+        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1} | PAGE),
+        ({"report": {"grad_cam_sites": 3}}, {"grad_cam": 1, "channel_attention": 1, "nearest_neighbours": 1} | PAGE),
+        ({"report": {"explained_classes": ["sim0003"]}}, EXPLAINED),
+        ({"report": {"kernel_layers": ["backbone.stages.3.0.shortcut.conv.conv"]}}, {"kernel_bands": 1} | PAGE),
+        ({"report": {"thumbnail_pixels": 32}}, PAGE),
     ],
 )
 def test_a_changed_setting_reruns_what_reads_it_and_what_follows(
@@ -48,7 +53,7 @@ def test_the_sections_of_the_configuration_are_all_there(project: Project) -> No
     [
         # Snakemake's own comparison of params is one of sets of values, which stay the same here.
         ({"train": {"rate": 2.0e-4, "weight_decay": 3.0e-3}}, TRAINED),
-        ({"report": {"tsne_sites": 2, "grad_cam_sites": 50}}, {"embed_tsne": 1, "grad_cam": 1} | END),
+        ({"report": {"explained_sites": 3, "neighbours": 8}}, EXPLAINED),
     ],
 )
 def test_two_settings_that_swap_their_values_count_as_changed(
@@ -74,11 +79,11 @@ def test_settings_that_change_no_result_rerun_nothing(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("margin: 0.1", "margin: 0.2", FINETUNED | {"train_model": 2, "grad_cam": 1}),
+        ("margin: 0.1", "margin: 0.2", FINETUNED | {"train_model": 2}),
         (
             "normalization: cell_type",  # of the reference, which the submission does not know
             "normalization: site",
-            {"train_model": 2, "predict": 2, "ensemble_teachers": 1, "training_curves": 1} | SCORED,
+            {"train_model": 2, "predict": 2, "ensemble_teachers": 1, "training_curves": 1, "plate_effect": 1} | SCORED,
         ),
         (
             "ensemble: false",  # it is fine-tuned now and votes, from the weights of stage 1 that it has

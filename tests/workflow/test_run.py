@@ -10,13 +10,22 @@ from projects import Project
 SCREEN, RECIPE = "results/tiny_screen", "results/tiny_screen/tiny"
 FIGURES = [
     "accuracy_breakdown.svg",
+    "averaging.svg",
+    "channel_attention.svg",
     "confusion.svg",
+    "control_certainty.svg",
     "embed_tsne.png",
     "grad_cam.png",
+    "image_means.svg",
+    "kernel_bands.png",
+    "nearest_neighbours.png",
     "normalization_effect.svg",
+    "plate_effect.svg",
     "plate_map.svg",
+    "samples_per_class.svg",
     "score_ladder.svg",
     "site_images.png",
+    "template_map.png",
     "training_curves.svg",
 ]
 RECORDS = {"logs", "benchmarks", "stages", ".snakemake_timestamp"}  # what stands beside artefacts

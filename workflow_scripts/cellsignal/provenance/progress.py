@@ -54,8 +54,8 @@ class JobProgress:
 class RunProgress:
     """A run: its jobs in the order of the rules, and what remains.
 
-    `seconds_left` is the time that the jobs which are not done would take one after the other, as far as jobs of their
-    rule tell; `unknown` are those whose rule has none that is done.
+    `seconds_left` is the time that the jobs which are not done would take one after the other, as far as earlier
+    jobs of their rule tell; `unknown` are those whose rule never ran.
     """
 
     folder: Path
@@ -126,7 +126,7 @@ class Watch:
         for job in jobs:
             receipt, log = (self.root / job[key] for key in ("receipt", "log"))
             progress.append(self._job(job, receipt, log, now))
-            if (record := log.with_suffix(".run.json")).is_file() and progress[-1].state == "done":
+            if (record := log.with_suffix(".run.json")).is_file():  # of this plan or an earlier one
                 seconds.setdefault(job["rule"], []).append(read_json(record)["seconds"])
         left, unknown = 0.0, 0
         for one in progress:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from cellsignal.provenance.progress import JobProgress, RunProgress
@@ -31,7 +32,7 @@ def progress_text(run: RunProgress) -> Iterator[str | Table]:
 
 
 def _rules(run: RunProgress) -> Table:
-    table = Table("rule", *(_right(name) for name in ("done", "begun", "of")))
+    table = Table("rule", *(_right(name) for name in ("done", "begun", "of")), box=SIMPLE)
     for rule in dict.fromkeys(job.rule for job in run.jobs):
         states = [job.state for job in run.jobs if job.rule == rule]
         table.add_row(rule, f"{states.count('done'):,}", f"{states.count('begun') or ''}", f"{len(states):,}")
@@ -40,7 +41,7 @@ def _rules(run: RunProgress) -> Table:
 
 def _trainings(jobs: list[JobProgress]) -> Table:
     names = ("epoch", "loss", "accuracy", "validation", "time left", "silent for")
-    table = Table("rule", "of", *(_right(name) for name in names))
+    table = Table("rule", "of", *(_right(name) for name in names), box=SIMPLE)
     for job in jobs:
         now = job.training
         assert now is not None
@@ -58,7 +59,7 @@ def _trainings(jobs: list[JobProgress]) -> Table:
 
 
 def _others(jobs: list[JobProgress]) -> Table:
-    table = Table("rule", "of", _right("silent for"), "last line of its log")
+    table = Table("rule", "of", _right("silent for"), "last line of its log", box=SIMPLE)
     for job in jobs:
         table.add_row(job.rule, _unit(job), duration(job.silent or 0.0), job.last_line[:80])
     return table
