@@ -5,6 +5,7 @@ log, turns bad input into a message without a traceback, and writes receipt and 
 """
 
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
     """The part of `run` that the audit shares: output to the log, and bad input without a traceback."""
     if snakemake.log:
         _send_output_to(snakemake.log[0])
+        print(_heading(snakemake))
     try:
         _check_library(snakemake.scriptdir)
         yield
@@ -57,6 +59,13 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
     except Exception:
         traceback.print_exc()
         sys.exit(1)
+
+
+def _heading(snakemake: Any) -> str:
+    """What runs, and where. Of a log that is empty Snakemake shows nothing else, not even SLURM's log either."""
+    what = " ".join([snakemake.rule, *(f"{name}={value}" for name, value in snakemake.wildcards.items())])
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{what} on {platform.node()}" + (f", SLURM job {job}" if job else "")
 
 
 def _check_library(folder: str) -> None:
