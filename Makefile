@@ -1,5 +1,6 @@
 # make demo   a simulated screen through the whole workflow, with its report and audit
 # make test   every test
+# make slurm-test   the workflow on a real SLURM, and the faults of a cluster (root, Debian)
 # make lint   formatting, lint, types, snakemake --lint
 # Nothing else is needed first: each installs what it needs into .venv.
 
@@ -9,7 +10,7 @@ DEMO := results/demo_screen/demo
 SNAKEMAKE := $(BIN)/snakemake
 export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: demo test test-fast lint format settings bench clean
+.PHONY: demo test test-fast slurm-test lint format settings bench clean
 
 .venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
@@ -35,6 +36,10 @@ $(DEMO)/report.html: $(DEMO)/audit.json
 
 test: .venv/installed $(BIN)/cellsignal
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests
+
+# On a SLURM of this machine alone, which the tests start and stop; skipped without root and Debian's packages.
+slurm-test: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests/slurm
 
 lint: .venv/installed
 	$(BIN)/ruff format --check --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks

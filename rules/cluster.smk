@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+import time
 
+STARTED = time.time()
 QUERY = ["squeue", "--noheader", "--format=%i|%T|%k|%Z"]  # id, state, comment, working directory
 
 
@@ -21,6 +23,24 @@ def queued_jobs():
         for job, state, comment, folder in jobs
         if comment.startswith("rule_") and os.path.realpath(folder) == os.path.realpath(os.getcwd())
     ]
+
+
+def slurm_errors():
+    """What SLURM says of each job of this run that failed: its log, its errors in there, and the last line.
+
+    Snakemake shows SLURM's log only after a log of the job that is not empty, and a job that was killed while
+    it started has none. (It deletes SLURM's logs of jobs that succeeded.)
+    """
+    folder = getattr(workflow.executor_settings, "logdir", None)
+    for path in sorted(Path(folder).rglob("*.log")) if folder else []:
+        lines = path.read_text(errors="replace").splitlines()
+        if path.stat().st_mtime > STARTED and lines:
+            told = [line for line in lines if re.match(r"(slurmstepd|srun)\S*: error:", line)]
+            yield "\n  ".join([f"SLURM's log {path}:", *dict.fromkeys([*told, lines[-1]])])
+
+
+onerror:
+    print(*slurm_errors(), sep="\n", file=sys.stderr)
 
 
 # A Snakemake that is killed leaves its jobs in the queue; another one would do their work a second time.

@@ -7,6 +7,7 @@ log, turns bad input and faults into a message without a traceback, and writes r
 import ctypes
 import faulthandler
 import os
+import platform
 import signal
 import sys
 import traceback
@@ -73,6 +74,7 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
             _end_with_snakemake()
         if snakemake.log and not is_worker():  # which inherits the log
             now = _send_output_to(snakemake.log[0])
+            print(_heading(snakemake))
             if later := date_no_later_than(now, snakemake.input):
                 print(f"{len(later)} inputs were dated in the future, such as {later[0]}: dated now")
         faulthandler.enable()  # a store that is cut off while it is mapped ends the process without an exception
@@ -111,6 +113,13 @@ def _end_with_snakemake() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _heading(snakemake: Any) -> str:
+    """What runs, and where. Of a log that is empty Snakemake shows nothing else, not even SLURM's log either."""
+    what = " ".join([snakemake.rule, *(f"{name}={value}" for name, value in snakemake.wildcards.items())])
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{what} on {platform.node()}" + (f", SLURM job {job}" if job else "")
 
 
 def _check_library(folder: str) -> None:

@@ -97,6 +97,12 @@ class Cluster:
             shutil.rmtree(self.state, ignore_errors=True)
             self._lock.close()
 
+    def bring_up(self, node: str) -> None:
+        """Have a node that went down take jobs again, unless it came back by itself."""
+        if "down" in self.node_states()[node]:
+            self.command("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self.wait(f"node {node}", lambda: self.node_states()[node] == "idle")
+
     def command(self, *arguments: str) -> str:
         """Output of a SLURM command that must succeed."""
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE)
@@ -209,7 +215,7 @@ class Cluster:
             try:
                 if mark in (process / "environ").read_bytes():
                     os.kill(int(process.name), signal.SIGKILL)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
+            except OSError:  # gone, or none of ours
                 continue
 
 

@@ -54,6 +54,7 @@ def slurm_conf(name: str, state: Path, nodes: list[Node], controller: int, datab
             f"AccountingStoragePort={database}",
             f"AccountingStoragePass={state}/munge.socket",  # its own setting beside AuthInfo, despite the name
             "AccountingStorageTRES=gres/gpu",
+            "AccountingStoreFlags=job_comment",
         ]
     )
     return MARK + "\n".join(
@@ -79,7 +80,7 @@ def slurm_conf(name: str, state: Path, nodes: list[Node], controller: int, datab
             "SlurmdParameters=config_overrides",
             "SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000",
             "MpiDefault=none",
-            "ReturnToService=2",
+            "ReturnToService=1",
             f"KillWait={KILL_WAIT}",
             "MinJobAge=300",
             "GresTypes=gpu",
