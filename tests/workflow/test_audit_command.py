@@ -42,7 +42,7 @@ def test_a_run_whose_audit_fails_fails_and_leaves_no_verdict(project: Project) -
     flip_a_byte(store)
     output = project.fail("all", "--forcerun", "audit_verdict")
     assert f"{store.relative_to(project.folder / 'results')}: SHA-256" in output
-    assert not project.results("audit.json")
+    assert not project.results("tiny/audit.json")
 
 
 def test_what_changed_since_the_run_is_named_by_setting_and_module(project: Project) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from cellsignal.backbones import create_backbone, n_features
 from cellsignal.config.learning import ModelSettings
 from cellsignal.errors import BadInput, raise_all
-from cellsignal.losses import MARGINS
 from cellsignal.tensors import mismatches, read_tensors, write_tensors
 
 
@@ -71,10 +70,10 @@ class PerturbationModel(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.neck = build_neck(settings, features)
         self.head: nn.Module
-        if settings.head in MARGINS:
-            self.head = CosineHead(width, n_classes, settings.scale)
-        else:
+        if settings.head in ("softmax", "composite"):
             self.head = nn.Linear(width, n_classes)
+        else:
+            self.head = CosineHead(width, n_classes, settings.scale)
         self.margin_head = CosineHead(width, n_classes, settings.scale) if settings.head == "composite" else None
 
     def forward(self, images: Tensor, cell_type: Tensor | None = None) -> Output:
