@@ -148,7 +148,7 @@ SCRIPT = """
     site.near.forEach(function (other) {
       var target = sites.find(function (one) { return one.id === other.id; });
       var cell = make(target ? "button" : "div", "", make("li", "", near));
-      var name = other["class"] || "class withheld";
+      var name = other["class"] || "called " + other.called;
       picture(explained.images[other.id], "Neighbour " + other.id, cell);
       make("span", name + ", " + other.experiment + ", cosine " + other.cosine.toFixed(2), cell);
       if (other["class"] === site["class"]) { cell.className = "same"; }
