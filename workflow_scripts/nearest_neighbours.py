@@ -19,8 +19,8 @@ with run(snakemake) as job:
     queries = sites.loc[read_explanations(snakemake.input.explanations).site_id]
     reader = SiteReader(snakemake.input.stores)
     packed = sites.loc[np.sort(reader.site_id)].drop_duplicates("well_id").set_index("well_id", drop=False)
-    # Scoring told the classes of test wells, where they are known.
-    packed["sirna"] = read_table(snakemake.input.wells).set_index("well_id")["sirna"].loc[packed.index]
+    # What test wells were called; their classes, where scoring knows them, are not handed on with figures.
+    packed["called"] = read_table(snakemake.input.wells).set_index("well_id")["predicted"].loc[packed.index]
     parts = []
     for path in snakemake.input.predictions:  # a file per cell type, each with its own model's embedding
         found = read_embedding(path)

@@ -21,7 +21,7 @@ with run(snakemake) as job:
     found = read_explanations(snakemake.input.explanations)
     sites = read_table(snakemake.input.sites).set_index("site_id", drop=False).loc[found.site_id]
     names = read_table(snakemake.input.classes).set_index("sirna")["name"].to_dict()
-    text = {"class_name": str, "neighbour_class_name": str}
+    text = dict.fromkeys(["class_name", "neighbour_class_name", "neighbour_called"], str)
     neighbours = pd.read_csv(snakemake.input.neighbours, dtype=text, keep_default_na=False)
     wells = read_table(snakemake.input.wells)
     shown = np.unique(np.concatenate([found.site_id, neighbours["neighbour_site_id"].to_numpy(str)]))

@@ -15,5 +15,8 @@ with run(snakemake) as job:
     save(plate_map(wells, plates, rows, columns), snakemake.output.figure)
     names = read_table(snakemake.input.classes).set_index("sirna")["name"]
     drawn = wells[wells["plate_id"].isin(plates)]
-    called = drawn["predicted"].map(names)
-    save_table(drawn.assign(class_name=drawn["sirna"].map(names), called=called), snakemake.output.table)
+    # Classes of test wells, where scoring knows them, are not handed on with figures.
+    withheld = (drawn["dataset"] == "test") & (drawn["well_type"] == "treatment")
+    told = drawn["sirna"].map(names).where(~withheld, "")
+    table = drawn.drop(columns=["sirna", "predicted"])
+    save_table(table.assign(class_name=told, called=drawn["predicted"].map(names)), snakemake.output.table)

@@ -250,7 +250,7 @@ def test_drawn_classes_are_treatments_that_fit_with_all_experiments() -> None:
 
 def test_neighbours_are_listed_nearest_first_and_withheld_classes_stay_empty() -> None:
     sites, classes = candidates(2, 2)
-    wells = sites.drop_duplicates("well_id").reset_index(drop=True).assign(sirna=[0, 1, -1, 1])
+    wells = sites.drop_duplicates("well_id").reset_index(drop=True).assign(sirna=[0, 1, -1, 1], called=[0, 1, 0, 1])
     queries = wells.iloc[[0]]
     names = classes.set_index("sirna")["name"]
     table = neighbour_table(queries, wells, np.array([[3, 2, -1]]), np.array([[0.9, 0.4, np.nan]]), names)
@@ -259,7 +259,7 @@ def test_neighbours_are_listed_nearest_first_and_withheld_classes_stay_empty() -
     images = {site: np.random.default_rng(0).integers(0, 255, (2, 8, 8), np.uint8) for site in wells["site_id"]}
     figure = neighbour_grid(table.assign(class_name="g1"), images, ["red", "green"], ["E0_w0_1"])
     labels = [ax.get_xlabel() for ax in figure.axes]
-    assert labels == ["g1\nthe well", "✓ g1\nE1, 0.90", "class withheld\nE1, 0.40"]
+    assert labels == ["g1\nthe well", "✓ g1\nE1, 0.90", "called g0\nE1, 0.40"]
     assert "100 % of the 1 shown" in figure.get_supxlabel()
 
 

@@ -86,7 +86,8 @@ def data() -> dict:
     )
     neighbours = pd.DataFrame(
         {"site_id": ["E1_A_1"] * 2, "rank": [2, 1], "neighbour_site_id": ["E2_B_1", "E2_A_1"],
-         "neighbour_experiment": "E2", "neighbour_class_name": ["", "gene1"], "cosine": [0.5, 0.75]}
+         "neighbour_experiment": "E2", "neighbour_class_name": ["", "gene1"], "neighbour_called": "gene0",
+         "cosine": [0.5, 0.75]}
     )  # fmt: skip
     pixels = {site: random.integers(0, 255, (2, 12, 12), np.uint8) for site in ("E1_A_1", "E2_A_1", "E2_B_1")}
     wells = pd.DataFrame(

@@ -14,7 +14,7 @@ from cellsignal.figures.rule_words import WORDS
 from cellsignal.provenance.walk import Ancestry, walk
 
 ROOT = Path(__file__).resolve().parents[2]
-VOID = {"meta", "link", "br", "wbr", "path"}
+VOID = {"meta", "br", "wbr", "path"}
 
 
 class Page(HTMLParser):

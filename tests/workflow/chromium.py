@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-PATIENCE = 60  # seconds until an answer that does not come is given up
+PATIENCE = 120  # seconds until an answer that does not come is given up
 
 
 class Page:

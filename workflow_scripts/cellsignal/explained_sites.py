@@ -96,7 +96,7 @@ def neighbour_table(
     Args:
         queries: the explained sites.
         wells: one row per well that could be a neighbour: `site_id` (one of its sites), `well_id`, `experiment`,
-            `sirna` (−1: withheld).
+            `sirna` (−1: withheld), `called` (class index, −1: not called).
         rows, cosines: (queries, k), of `embedding.nearest_rows`; rows of `wells`, −1 for none.
         names: class index → name.
     """
@@ -118,9 +118,10 @@ def neighbour_table(
                     "neighbour_well_id": well["well_id"],
                     "neighbour_experiment": well["experiment"],
                     "neighbour_class_name": names.get(well["sirna"], ""),
+                    "neighbour_called": names.get(well["called"], ""),
                     "cosine": value,
                 }
             )
     columns = ["site_id", "well_id", "cell_type", "experiment", "class_name", "rank"]
-    columns += [f"neighbour_{key}" for key in ("site_id", "well_id", "experiment", "class_name")]
+    columns += [f"neighbour_{key}" for key in ("site_id", "well_id", "experiment", "class_name", "called")]
     return pd.DataFrame(found, columns=[*columns, "cosine"])

@@ -19,7 +19,8 @@ def neighbour_grid(
     """A row per query: its composite, then those of its nearest wells, with their class and cosine.
 
     `neighbours`: one row per query and neighbour: `well_id`, `site_id` and `class_name` of the query; `rank` from
-    1, `neighbour_site_id`, `neighbour_experiment`, `neighbour_class_name` (empty: withheld), `cosine`. `images`:
+    1, `neighbour_site_id`, `neighbour_experiment`, `neighbour_class_name` (empty: withheld),
+    `neighbour_called`, `cosine`. `images`:
     site → (channels, h, w) uint8 or uint16. `queries`: the queries' sites. Framed: a neighbour of the same class.
     """
     shown = neighbours[neighbours["site_id"].isin(list(queries))]
@@ -36,7 +37,7 @@ def neighbour_grid(
         for ax, row in zip(line[1:], own.to_dict("records"), strict=False):
             ax.imshow(composite(stretch(images[row["neighbour_site_id"]][None])[0], channels))
             same = row["neighbour_class_name"] == row["class_name"]
-            name = row["neighbour_class_name"] or "class withheld"
+            name = row["neighbour_class_name"] or f"called {row['neighbour_called']}"
             text = f"{'✓ ' if same else ''}{name}\n{row['neighbour_experiment']}, {row['cosine']:.2f}"
             ax.set_xlabel(text, fontsize=8, labelpad=2, weight="bold" if same else "normal")
     for ax in axes.flat:

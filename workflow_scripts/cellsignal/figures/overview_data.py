@@ -61,6 +61,7 @@ def explained(
                         "id": other["neighbour_site_id"],
                         "experiment": other["neighbour_experiment"],
                         "class": other["neighbour_class_name"],
+                        "called": other["neighbour_called"],
                         "cosine": round(float(other["cosine"]), 2),
                     }
                     for other in (near[site].to_dict("records") if site in near else [])

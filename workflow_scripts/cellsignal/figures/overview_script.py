@@ -20,7 +20,7 @@ nav a {{ display: inline-block; padding: 2px 0; }}
 .numbers b {{ display: block; font-size: 24px; line-height: 1.3; }}
 figure {{ margin: 0 0 26px; }} figcaption {{ font-size: 13.5px; max-width: 80ch; }}
 .picture {{ overflow-x: auto; border: 1px solid #e4e4e4; border-radius: 6px; padding: 8px; }}
-.picture img {{ display: block; max-width: max(100%, 620px); height: auto; }}
+.picture img {{ display: block; max-width: max(100%, 900px); height: auto; }}
 summary {{ cursor: pointer; color: var(--accent); padding: 4px 0; }}
 .tables {{ margin: 4px 0 0; }} .download span {{ color: var(--muted); }}
 label {{ font-size: 13px; font-weight: bold; }}
@@ -45,6 +45,7 @@ button:hover {{ background: #eaf4fb; }}
 .stage img {{ position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }}
 .controls {{ display: flex; flex-wrap: wrap; gap: 12px; align-items: end; margin-top: 8px; }}
 #facts {{ margin: 0 0 10px; font-size: 14px; }} #facts dt {{ font-weight: bold; }} #facts dd {{ margin: 0 0 4px; }}
+thead th {{ overflow-wrap: normal; }}
 caption {{ text-align: left; font-size: 13px; color: var(--muted); padding-bottom: 4px; }}
 td.number {{ font-variant-numeric: tabular-nums; }} tr.most td {{ font-weight: bold; }}
 #well:not(:empty) {{ border-left: 5px solid {style.ORANGE}; padding: 6px 12px; margin: 8px 0; background: #fff8ea; }}
@@ -148,7 +149,7 @@ SCRIPT = """
     site.near.forEach(function (other) {
       var target = sites.find(function (one) { return one.id === other.id; });
       var cell = make(target ? "button" : "div", "", make("li", "", near));
-      var name = other["class"] || "class withheld";
+      var name = other["class"] || "called " + other.called;
       picture(explained.images[other.id], "Neighbour " + other.id, cell);
       make("span", name + ", " + other.experiment + ", cosine " + other.cosine.toFixed(2), cell);
       if (other["class"] === site["class"]) { cell.className = "same"; }

@@ -30,7 +30,6 @@ def document(title: str, css: str, body: str, script: str) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
 <title>{escape(title)}</title>
 <style>{BASE_STYLE}{css}</style>
 </head>

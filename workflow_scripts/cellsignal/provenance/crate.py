@@ -24,9 +24,9 @@ LIBRARY = Path(__file__).resolve().parents[2]
 LARGE = 1_000_000  # bytes; larger artefacts are referenced
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 REFERENCED = {".h5", ".safetensors", *IMAGES}  # however small they are; figures are not among them
-WITHHELD = ("answers.parquet", "wells.parquet")
-"""Tables that tell the labels of test wells. A crate is handed on, so that it names them by hash only; so it does
-with a simulated screen's raw tables."""
+WITHHELD = ("answers.parquet", "wells.parquet", "overview.html")
+"""Tables, and the page, that tell the labels of test wells. A crate is handed on, so that it names them by hash
+only; so it does with a simulated screen's raw tables."""
 CODE = ("Snakefile", "config.yaml", "LICENSE", "envs/requirements.txt", "rules/*.smk", "rules/captions/*.rst")
 
 
@@ -136,7 +136,8 @@ def _add_results(material: Material, results: Path) -> None:
         material.files[f"results/{receipt.stage['path']}"] = text
         for name, made in receipt.outputs.items():
             path, kept = results / name, _is_figure(name, receipt)
-            if not kept and (made.bytes > LARGE or path.suffix.lower() in REFERENCED or _tells_answers(name, receipt)):
+            large = made.bytes > LARGE or path.suffix.lower() in REFERENCED
+            if _tells_answers(name, receipt) or (large and not kept):
                 material.referenced[name] = made
                 if path.suffix.lower() in IMAGES:
                     material.images.setdefault(receipt.path, set()).add(name)
