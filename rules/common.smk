@@ -16,7 +16,7 @@ from cellsignal.files import read_json
 from cellsignal.planning import Packed, summarize
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.plan import Plan
-from cellsignal.provenance.receipts import read_receipt
+from cellsignal.provenance.receipts import is_of_stage, read_receipt
 from cellsignal.provenance.stages import Stage
 from cellsignal.sizing import Needs
 

@@ -1,6 +1,7 @@
 """A hand-made project passes the audit, answers with evidence, and verifies wherever it is moved."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.current import raw_folder
 from cellsignal.provenance.job import Job
-from cellsignal.provenance.receipts import read_receipt
+from cellsignal.provenance.receipts import is_of_stage, read_receipt
 from cellsignal.provenance.stages import Stage, read_stage, settings_by_name, stage_text
 from cellsignal.provenance.walk import find_receipt, walk
 
 STAGE = f"{RECIPE}/stages/train_model/deep.json"
+WEIGHTS = f"{RECIPE}/models/deep/fold0/stage1/weights.safetensors"
 LOSS = "cellsignal/loss.py"
 
 
@@ -188,6 +190,23 @@ def test_a_receipt_knows_when_it_was_edited(project: Project) -> None:
     path.write_text(path.read_text().replace('"numpy": "0.0.1"', '"numpy":  "0.0.1"'))
     with pytest.raises(BadInput, match="differs from its own checksum"):
         read_receipt(path)
+
+
+def test_a_receipt_is_of_the_stage_file_that_its_job_read_whatever_their_times(project: Project) -> None:
+    stage, receipt = project.results / STAGE, find_receipt(project.results / WEIGHTS)
+    assert is_of_stage(receipt, stage)
+    os.utime(receipt, (1, 1))
+    assert is_of_stage(receipt, stage)
+    text = stage.read_text()
+    stage.write_text(text.replace('"epochs": 2', '"epochs": 3'))
+    assert not is_of_stage(receipt, stage)
+    stage.write_text(text)
+    assert is_of_stage(receipt, stage)
+    receipt.write_text("{}")
+    os.utime(receipt, (1, 1))
+    assert not is_of_stage(receipt, stage)
+    receipt.unlink()
+    assert not is_of_stage(receipt, stage)
 
 
 def test_the_same_bytes_give_the_same_receipt(finished: Project, tmp_path: Path) -> None:

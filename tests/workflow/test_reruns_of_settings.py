@@ -1,5 +1,8 @@
 """Change a setting and run again: exactly what may read it reruns, and what follows."""
 
+from functools import reduce
+from operator import getitem
+
 import pytest
 from expected import EVERYTHING, FINETUNED, INDEXED, PACKED, PAGE, PREDICTED, RELABELLED, SCORED, TRAINED, Jobs
 from projects import TINY, Project
@@ -49,20 +52,22 @@ def test_the_sections_of_the_configuration_are_all_there(project: Project) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("section", "names", "expected"),
     [
-        # Snakemake's own comparison of params is one of sets of values, which stay the same here.
-        ({"train": {"rate": 2.0e-4, "weight_decay": 3.0e-3}}, TRAINED),
-        ({"report": {"explained_sites": 3, "neighbours": 8}}, EXPLAINED),
+        (("train",), ("rate", "weight_decay"), TRAINED),
+        (("finetune", "optimization"), ("rate", "weight_decay"), FINETUNED),
+        (("report",), ("explained_sites", "neighbours"), EXPLAINED),
     ],
 )
 def test_two_settings_that_swap_their_values_count_as_changed(
-    project: Project, settings: dict[str, dict[str, object]], expected: Jobs
+    project: Project, section: tuple[str, ...], names: tuple[str, str], expected: Jobs
 ) -> None:
-    ((section, swapped),) = settings.items()
-    before = project.read_json("results/tiny_screen/tiny/stages/plan.json")[section]
-    assert sorted(swapped.values()) == sorted(before[name] for name in swapped)
-    project.overlay(settings)
+    """Snakemake's own comparison of params is one of sets of values, which stay the same here."""
+    one, other = names
+    values = reduce(getitem, section, project.read_json("results/tiny_screen/tiny/stages/plan.json"))
+    assert values[one] != values[other]
+    swapped: dict[str, object] = {one: values[other], other: values[one]}
+    project.overlay(reduce(lambda inner, name: {name: inner}, reversed(section), swapped))
     assert project.planned() == expected
 
 

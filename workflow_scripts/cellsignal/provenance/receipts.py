@@ -86,6 +86,21 @@ def read_receipt(path: str | Path) -> Receipt:
         raise BadInput(f"{path}: not a receipt ({error})") from error
 
 
+def is_of_stage(path: str | Path, stage: str | Path) -> bool:
+    """Whether there is a receipt, and of a stage file as it is now.
+
+    A receipt that is younger than the stage file need not be read: planning keeps the time of a file that it does
+    not change, and changes none that a job still reads.
+    """
+    path, stage = Path(path), Path(stage)
+    if path.is_file() and stage.stat().st_mtime_ns <= path.stat().st_mtime_ns:
+        return True
+    try:
+        return bool(read_receipt(path).stage["sha256"] == sha256_file(stage))
+    except BadInput:
+        return False
+
+
 def results_folder(receipt: Receipt, path: str | Path) -> Path:
     """The folder of results that a receipt lies in, from its own relative path.
 
