@@ -53,6 +53,16 @@ def test_an_untouched_project_passes_with_evidence(project: Project) -> None:
         assert sentence in evidence["clean"]
 
 
+def test_plate_groups_that_were_refused_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cellsignal.assignment.LEAST_Z", 1e9)  # no rotation is that sure
+    verdict = Project(tmp_path / "project").run().audit()
+    assert verdict.passed, verdict.as_text()
+    (warning,) = verdict.warnings
+    assert warning.startswith("balancing: ") and "plate groups not used, rotation unsure (leads by " in warning
+    assert f"\n  warning: {warning}" in verdict.as_text() and verdict.as_json()["warnings"] == [warning]
+    assert "plate groups used in 0 of 1 experiments" in "\n".join(verdict.evidence["clean"])
+
+
 def test_the_scores_are_audited_with_the_answers_that_they_alone_read(project: Project) -> None:
     verdict = project.audit(project.results / RECIPE / "scores.json")
     assert verdict.passed, verdict.as_text()

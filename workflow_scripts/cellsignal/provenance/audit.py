@@ -54,6 +54,7 @@ def audit(
         "current": current(ancestry, Path(library), Path(checkout) if checkout else None),
         "clean": clean(ancestry, broken, open_tables=not quick),
     }
+    used = priors(ancestry, broken)
     return Verdict(
         artefact=str(artefact),
         receipt_sha256=ancestry.sha256[ancestry.top],
@@ -64,7 +65,8 @@ def audit(
         },
         **{question: answer.problems for question, answer in answers.items()},
         evidence={question: answer.evidence for question, answer in answers.items()},
-        priors=priors(ancestry, broken),
+        priors=used,
+        warnings=[f"balancing: {note}" for note in used.get("notes", [])],
         missing_sites=_missing_sites(ancestry, broken),
         quick=quick,
     )

@@ -28,6 +28,7 @@ class Verdict:
     evidence: dict[str, list[str]] = field(default_factory=dict)
     priors: dict[str, Any] = field(default_factory=dict)
     missing_sites: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what was done, or could not be, and is no fault
     quick: bool = False  # contents were not read: receipts and sizes only
 
     @property
@@ -53,6 +54,7 @@ class Verdict:
             if len(problems) > SHOWN:
                 lines.append(f"    - and {len(problems) - SHOWN:,} more")
             lines += [f"    · {sentence}" for sentence in self.evidence.get(question, [])]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
         if self.missing_sites:
             lines.append(f"  {len(self.missing_sites)} sites were left out for unreadable images:")
             lines += [f"    - {site['site_id']}: {site['image']}: {site['problem']}" for site in self.missing_sites]
