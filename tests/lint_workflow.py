@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 
 NOT_SHARED = {
-    "Specify a conda environment or container for each rule": "the whole workflow runs in one pinned environment "
-    "(envs/requirements.txt); one per rule would only let them drift apart",
     "Mixed rules and functions in same snakefile": "an input function stands beside the rules that use it",
     "Param root is a prefix of input or output file but hardcoded": "params.root is where the raw data lies; it comes "
     "from the configuration",
