@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from layout_screen import CLASSES, layout_screen, predicted
-from sklearn.metrics import balanced_accuracy_score
 
 from cellsignal.ablation import BEYOND, LADDER, NORMALIZATION, PUBLISHED, ablation_rungs, reference_models
 from cellsignal.ablation_scores import ablation_scores
@@ -105,7 +104,8 @@ def test_every_rung_is_what_its_ensemble_and_method_reach_on_the_known_test_well
         ensemble = table["ensembles"][rung["ensemble"]]
         if rung["method"] == "none":
             chosen = ensemble.of_wells(table["known"]["well_id"])[:, :CLASSES].argmax(axis=1)
-            assert rung["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
+            by_class = [(chosen[truth == label] == label).mean() for label in set(truth.tolist())]
+            assert rung["balanced_accuracy"] == pytest.approx(np.mean(by_class))
         else:
             settings = BalanceSettings(method=rung["method"], plate_groups=rung["plate_groups"])
             balanced = balance_screen(ensemble, screen.sites, screen.classes, settings)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from small_project import CELL_TYPE, RECIPE, SCREEN, Project
 
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.files import read_json, sha256_file
 from cellsignal.provenance.receipts import SUFFIX, Artefact, Receipt, read_receipt, receipt_path, write_receipt
 from cellsignal.provenance.verdict import Verdict
@@ -322,6 +323,19 @@ def test_predictions_by_teachers_of_a_later_round_are_a_leak(project: Project) -
     problems = relabel(project, f"{name}{SUFFIX}", round="1")
     assert any(f"averaged {name}, expected predictions of round0 only" in problem for problem in problems)
     assert any("expected those of finetune_cell_type with" in problem for problem in problems)
+
+
+def test_a_teacher_of_all_cell_types_may_predict_any_and_one_of_another_may_not(project: Project) -> None:
+    name = f"{RECIPE}/models/deep/fold0/{CELL_TYPE}/round1/teacher.safetensors{SUFFIX}"
+    for cell_type, allowed in ((ALL_CELL_TYPES, True), ("OTHER", False)):
+        problems = relabel(project, name, cell_type=cell_type)
+        assert allowed != any("expected those of finetune_cell_type with" in problem for problem in problems)
+
+
+def test_predictions_of_another_variant_are_no_part_of_a_round(project: Project) -> None:
+    name = f"{RECIPE}/predictions/deep/fold0/{CELL_TYPE}/round1.h5"
+    problems = relabel(project, f"{name}{SUFFIX}", variant="plate_batch_norm/")
+    assert any(f"averaged {name}, expected predictions of round1 only" in problem for problem in problems)
 
 
 def test_predictions_by_a_student_are_found(project: Project) -> None:

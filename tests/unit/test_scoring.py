@@ -184,6 +184,8 @@ def test_controls_show_how_sure_the_models_are(screen: Screen, ensembles: dict[s
         assert found["wells"] == len(part) == {"treatment": 80}.get(found["well_type"], 16)
         assert found["entropy_nats"] == pytest.approx(np.mean([entropy(row) for row in part]), rel=1e-5)
         assert found["mean_top_probability"] == pytest.approx(np.mean([row.max() for row in part]), rel=1e-6)
+        pairs = list(zip(part, chosen["sirna"], strict=True))
+        assert found["calibration_error"] == pytest.approx(calibration_error(pairs), abs=1e-6)
         columns = CLASSES if found["well_type"] == "treatment" else CLASSES + 2
         right = [likeliest(row, columns) == label for row, label in zip(part, chosen["sirna"], strict=True)]
         assert found["accuracy"] == np.mean(right)

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from small_screens import public_rows, screen_of
 
+from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.config.screen import FoldSettings
 from cellsignal.errors import BadInput
 from cellsignal.folds import assign_folds
 from cellsignal.sites import Screen
-from cellsignal.training_rows import prediction_roles, sites_of_role, training_rows
+from cellsignal.training_rows import prediction_roles, prediction_rows, sites_of_role, training_rows
 
 EXPERIMENTS = {f"HUVEC-0{n}": "train" for n in range(1, 5)} | {f"RPE-0{n}": "train" for n in range(1, 5)}
 EXPERIMENTS |= {"HUVEC-05": "test", "RPE-05": "test"}
@@ -151,6 +152,23 @@ def test_pseudo_labels_of_train_and_control_wells_are_not_taken(screen: Screen) 
     pd.testing.assert_frame_equal(rows_of(screen, pseudo_labels=labels), rows_of(screen))
 
 
+def test_what_validates_step_2_was_not_trained_on_in_step_1(screen: Screen) -> None:
+    """Two-step training of the capstone lost 3 points by splitting anew in between; here both steps have one fold."""
+    for fold in range(3):
+        first = set(ids(rows_of(screen, fold, controls=True), "train"))
+        for cell_type in ("HUVEC", "RPE"):
+            second = rows_of(screen, fold, controls=True, cell_type=cell_type)
+            assert len(ids(second, "validation")) > 0
+            assert not set(ids(second, "validation")) & first
+            assert set(ids(second, "train")) <= first
+
+
+def test_all_cell_types_in_place_of_one_are_all(screen: Screen) -> None:
+    for options in ({}, {"controls": True, "unlabelled": True}):
+        every = rows_of(screen, cell_type=ALL_CELL_TYPES, **options)
+        pd.testing.assert_frame_equal(every, rows_of(screen, **options))
+
+
 def test_unpacked_sites_are_left_out_of_every_role(screen: Screen) -> None:
     packed = set(screen.sites["site_id"][::3])
     labels = pd.DataFrame({"well_id": screen.answers["well_id"], "sirna": 1, "weight": 0.1})
@@ -195,6 +213,24 @@ def test_what_a_model_predicts_and_in_what_role(screen: Screen, fold: int) -> No
         assert not (role and site["site_id"] in trained)  # what is judged was not learned
 
 
+@pytest.mark.parametrize("cell_type", ["HUVEC", "RPE"])
+def test_rows_of_a_prediction_are_those_with_a_role_or_the_whole_of_their_plates(
+    screen: Screen, cell_type: str
+) -> None:
+    packed = set(screen.sites["site_id"]) - {f"{cell_type}-05_1_B04_1"}
+    role_of = dict(zip(screen.sites["site_id"], prediction_roles(screen.sites, FOLDS, 1), strict=True))
+    asked = sorted(s for s, role in role_of.items() if role and s in packed and s.startswith(cell_type))
+    rows = prediction_rows(screen.sites, FOLDS, 1, packed, cell_type)
+    assert rows["site_id"].tolist() == asked
+    assert rows["role"].tolist() == [role_of[site] for site in asked]
+    assert set(rows["sirna"]) == {-1} and set(rows["weight"]) == {0.0}
+    whole = prediction_rows(screen.sites, FOLDS, 1, packed, cell_type, whole_plates=True)
+    plates = {site.rsplit("_", 2)[0] for site in asked}
+    assert whole["site_id"].tolist() == sorted(site for site in packed if site.rsplit("_", 2)[0] in plates)
+    pd.testing.assert_frame_equal(whole[whole["role"] != ""].reset_index(drop=True), rows)
+    assert any("_B02_" in site for site in whole.loc[whole["role"] == "", "site_id"])  # a test plate's control
+
+
 def test_over_all_folds_each_train_well_is_out_of_fold_once(screen: Screen) -> None:
     votes = np.sum([prediction_roles(screen.sites, FOLDS, fold) == "out_of_fold" for fold in range(3)], axis=0)
     asked = (screen.sites["dataset"] == "train") & (screen.sites["well_type"] == "treatment")
@@ -227,6 +263,11 @@ def test_rows_meet_their_pixels_and_statistics(screen: Screen, scheme: str) -> N
     assert reader.site_id[found.rows].tolist() == chosen["site_id"].tolist()
     assert found.target.tolist() == chosen["sirna"].tolist()
     assert set(found.weight[chosen["role"] == "pseudo"]) == {0.25}
+    assert found.pseudo.tolist() == (chosen["role"] == "pseudo").astype(int).tolist()
+    of_site = screen.sites.set_index("site_id").loc[chosen["site_id"]]
+    for numbers, column in ((found.cell_type, "cell_type"), (found.plate, "plate_id")):
+        names = sorted(screen.sites[column].unique())
+        assert [names[number] for number in numbers] == of_site[column].tolist()
     table = screen.sites.set_index("site_id", drop=False)
     for site, mean, std in zip(chosen["site_id"], found.mean, found.std, strict=True):
         number = groups.index(table.loc[site, column])

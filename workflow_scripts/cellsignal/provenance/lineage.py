@@ -128,16 +128,20 @@ def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str) -> It
 
 
 def _ensemble(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
-    """An ensemble averages predictions of its own round; that of one model (`reference-…`) its own of round 0."""
+    """An ensemble averages predictions of its own round; that of one model (`reference-…`) its own of round 0.
+
+    Those of the ablation are told apart by what they vary: stage 1, or the BatchNorm statistics of predictions.
+    """
     name = receipt.wildcards.get("ensemble", "")
-    model = name.partition("-")[2] or None
+    kind, _, model = name.partition("-")
     number = name.removeprefix("round") if name.startswith("round") else "0" if model else None
+    variant = f"{kind}/" if kind == "stage1" or kind.endswith("batch_norm") else ""
     for read, maker in _readings(receipt, ancestry):
         if maker.rule == "index_sites":
             continue
-        other_model = model is not None and maker.wildcards.get("model") != model
-        other_round = number is not None and maker.wildcards.get("round") != number
-        if maker.rule != "predict" or other_model or other_round:
+        wanted = {"variant": variant, "model": model or None, "round": number}
+        other = any(maker.wildcards.get(key, "") != value for key, value in wanted.items() if value is not None)
+        if maker.rule != "predict" or other:
             yield f"averaged {read}, expected predictions of {name} only"
 
 
