@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,13 @@ def run_without_stage(snakemake: Any) -> Iterator[None]:
             _end_with_snakemake()
         if snakemake.log and not is_worker():  # which inherits the log
             now = _send_output_to(snakemake.log[0])
-            print(_heading(snakemake))
+            with suppress(OSError):  # a full disk: what the job itself has to say finds its way
+                print(_heading(snakemake))
             if later := date_no_later_than(now, snakemake.input):
                 print(f"{len(later)} inputs were dated in the future, such as {later[0]}: dated now")
-        faulthandler.enable()  # a store that is cut off while it is mapped ends the process without an exception
+        faulthandler.enable(
+            sys.__stderr__
+        )  # a store that is cut off while it is mapped ends the process without an exception
         _check_library(snakemake.scriptdir)
         yield
     except (BadInput, Fault) as error:

@@ -1,6 +1,7 @@
 """What a script says when the machine fails it. Each job is a process, as in a run."""
 
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -86,6 +87,7 @@ def test_memory_that_runs_out_is_a_sentence_with_what_to_lower(folder: Path) -> 
     done = run_job(folder, "import numpy; numpy.ones(2**50, dtype='u1')")
     assert done.returncode == 1 and not (folder / "results/s/weights.receipt.json").exists()
     assert log(folder) == (
+        f"train_model on {platform.node()}\n"
         "\ntrain_model: out of memory: 1.00 PiB more could not be had. Lower train.batch_size (now 64) or raise the "
         "job's mem_mb (now 24000: profiles/README.md)\n\n"
     )
