@@ -43,9 +43,9 @@ def test_nothing_is_left_to_do_and_nothing_lies_about(remote: Project) -> None:
 
 def test_training_and_prediction_get_a_gpu_each_and_nothing_else_does(jobs: list[dict[str, str]]) -> None:
     assert {job["State"] for job in jobs} == {"COMPLETED"}
-    on_gpu = {"train_model": 4, "finetune_cell_type": 4, "predict": 6}
+    on_gpu = {"train_model": 4, "finetune_cell_type": 4, "predict": 6, "explain_sites": 1}
     for rule, count in on_gpu.items():
-        own = [job for job in jobs if job["Comment"].startswith(f"rule_{rule}_wildcards_")]
+        own = [job for job in jobs if job["Comment"].startswith(f"rule_{rule}")]
         assert len(own) == count
         assert all(job["Partition"] == "gpu" and "gres/gpu=1" in job["AllocTRES"] for job in own)
     others = [job for job in jobs if job["Partition"] == "cpu"]
@@ -53,8 +53,8 @@ def test_training_and_prediction_get_a_gpu_each_and_nothing_else_does(jobs: list
 
 
 def test_small_jobs_share_submissions(jobs: list[dict[str, str]], remote: Project) -> None:
-    # 14 on a GPU; simulate, index, pack, normalization, 3 ensembles, results and the audit.
-    assert len(jobs) == 14 + 9
+    # 15 on a GPU; simulate, index, pack, normalization, 3 ensembles, results and the audit.
+    assert len(jobs) == 15 + 9
     assert (remote.folder / "run.out").read_text().count("has been submitted") == len(jobs)
 
 

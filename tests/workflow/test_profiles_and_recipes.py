@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+import yte
 from projects import ROOT, Project, job_counts
 
 ON_DEMAND = {"audit", "crate", "ablation_table", "ablation_ladder"}  # no part of `all`
@@ -25,7 +26,7 @@ def test_the_cluster_command_resolves_as_typed(fresh: Project) -> None:
 
 
 def test_the_cluster_profile_sends_the_rules_that_need_a_gpu_to_its_gpu_partition() -> None:
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = yte.process_yaml((ROOT / "profiles/slurm/config.yaml").read_text(), require_use_yte=True)
     need_gpu = {name for name, text in rules().items() if "gpu=1" in text}
     assert need_gpu == {"train_model", "finetune_cell_type", "predict", "explain_sites"}
     assert {name for name, asked in profile["set-resources"].items() if asked["slurm_partition"] == "gpu"} == need_gpu
