@@ -10,7 +10,7 @@ DEMO := results/demo_screen/demo
 SNAKEMAKE := $(BIN)/snakemake
 export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: demo test test-fast slurm-test lint format settings bench clean
+.PHONY: demo test slurm-test lint format settings clean
 
 .venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
@@ -35,7 +35,7 @@ $(DEMO)/report.html: $(DEMO)/audit.json
 	$(SNAKEMAKE) --profile profiles/local --report $@ --configfile recipes/demo.yaml
 
 test: .venv/installed $(BIN)/cellsignal
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --dist loadfile tests
 
 # On a SLURM of this machine alone, which the tests start and stop; skipped without root and Debian's packages.
 slurm-test: .venv/installed

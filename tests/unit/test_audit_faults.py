@@ -326,10 +326,10 @@ def test_predictions_by_teachers_of_a_later_round_are_a_leak(project: Project) -
 
 
 def test_a_teacher_of_all_cell_types_may_predict_any_and_one_of_another_may_not(project: Project) -> None:
-    name = f"{RECIPE}/models/deep/fold0/{CELL_TYPE}/round1/teacher.safetensors{SUFFIX}"
+    name = f"{RECIPE}/models/deep/fold0/{CELL_TYPE}/round0/teacher.safetensors{SUFFIX}"
     for cell_type, allowed in ((ALL_CELL_TYPES, True), ("OTHER", False)):
         problems = relabel(project, name, cell_type=cell_type)
-        assert allowed != any("expected those of finetune_cell_type with" in problem for problem in problems)
+        assert allowed != any("expected those of finetune_cell_type with" in problem for problem in problems), problems
 
 
 def test_predictions_of_another_variant_are_no_part_of_a_round(project: Project) -> None:
