@@ -26,7 +26,7 @@ from cellsignal.provenance.code import code_digests  # noqa: E402
 from cellsignal.provenance.plan import Plan  # noqa: E402
 from cellsignal.provenance.stages import read_stage  # noqa: E402
 
-NO_STAGES = {"plan.json", "sources.json", "summary.json"}
+NO_STAGES = {"plan.json", "sources.json", "summary.json", "jobs.json"}
 
 
 def planning_seconds(screen: Path) -> tuple[int, float]:

@@ -265,9 +265,9 @@ def test_rows_meet_their_pixels_and_statistics(screen: Screen, scheme: str) -> N
     assert set(found.weight[chosen["role"] == "pseudo"]) == {0.25}
     assert found.pseudo.tolist() == (chosen["role"] == "pseudo").astype(int).tolist()
     of_site = screen.sites.set_index("site_id").loc[chosen["site_id"]]
-    for numbers, column in ((found.cell_type, "cell_type"), (found.plate, "plate_id")):
-        names = sorted(screen.sites[column].unique())
-        assert [names[number] for number in numbers] == of_site[column].tolist()
+    for numbers, key in ((found.cell_type, "cell_type"), (found.plate, "plate_id")):
+        names = sorted(screen.sites[key].unique())
+        assert [names[number] for number in numbers] == of_site[key].tolist()
     table = screen.sites.set_index("site_id", drop=False)
     for site, mean, std in zip(chosen["site_id"], found.mean, found.std, strict=True):
         number = groups.index(table.loc[site, column])

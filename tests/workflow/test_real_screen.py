@@ -111,12 +111,13 @@ def test_pixels_and_hashes_are_those_of_the_images(packed: Project) -> None:
 
 
 def test_receipts_name_the_raw_images_by_hash(packed: Project) -> None:
+    """Those of the sites that were left out, too: a plate is packed again when one of them is replaced."""
     images = manifest().set_index("path")["sha256"]
     raw: dict[str, str] = {}
     for plate in PLATES:
         receipt = packed.folder / SCREEN / f"plates/{plate}.h5.receipt.json"
         raw |= json.loads(receipt.read_text())["raw"]
-    assert raw == {path: sha256 for path, sha256 in images.items() if "_s1_" in path}
+    assert raw == dict(images)
 
 
 def test_plate_statistics_rank_as_published(packed: Project) -> None:
