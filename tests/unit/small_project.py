@@ -20,15 +20,15 @@ from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.config.load import read_config
 from cellsignal.config.schema import Config
 from cellsignal.ensemble import PredictionFile, ensemble, read_probabilities, write_probabilities
-from cellsignal.files import read_json, sha256_text, write_json, write_text
+from cellsignal.files import read_json, sha256_file, sha256_text, write_json, write_text
 from cellsignal.predictions import write_predictions
 from cellsignal.provenance.audit import audit
 from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.job import Job
-from cellsignal.provenance.receipts import receipt_path
+from cellsignal.provenance.receipts import Receipt, receipt_path, write_receipt
 from cellsignal.provenance.stages import Stage, stage_text
 from cellsignal.provenance.verdict import Verdict
-from cellsignal.provenance.walk import find_receipt
+from cellsignal.provenance.walk import find_receipt, walk
 from cellsignal.pseudo_labels import pseudo_labels
 from cellsignal.scoring import score_screen
 from cellsignal.sites import answer_table, read_table, site_table, well_table, write_table
@@ -365,3 +365,20 @@ class Project:
     def edit_json(self, path: Path, **changes: Any) -> None:
         """Overwrite values of a JSON file, as somebody with an editor would."""
         write_json(path, read_json(path) | changes)
+
+
+def forge(project: Project, name: str, change: Callable[[Receipt], None]) -> None:
+    """Rewrite a receipt as somebody would who knows the format, and every receipt above it."""
+    receipts = walk(project.results / RECIPE / "scores.json").receipts
+    change(receipts[name])
+    hashes: dict[str, str] = {}
+
+    def rewrite(path: str) -> str:
+        if path not in hashes:
+            receipts[path].inputs = {below: rewrite(below) for below in receipts[path].inputs}
+            write_receipt(receipts[path], project.results)
+            hashes[path] = sha256_file(project.results / path)
+        return hashes[path]
+
+    for path in receipts:
+        rewrite(path)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -223,7 +224,16 @@ def test_contradictions_of_several_sections_come_at_once(tmp_path: Path) -> None
 def test_unusual_settings_that_make_sense_are_taken(tmp_path: Path, changes: dict[str, object]) -> None:
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(yaml.safe_dump(changes))
-    read_config([ROOT / "config.yaml", overlay])
+    read = read_config([ROOT / "config.yaml", overlay]).model_dump(mode="json")
+    for section, values in changes.items():
+        assert contains(read[section], values)
+
+
+def contains(value: Any, part: Any) -> bool:
+    """Whether a setting has the values that an overlay gave; what it did not give may be anything."""
+    if isinstance(part, dict):
+        return all(contains(value[key], inner) for key, inner in part.items())
+    return bool(value == part)
 
 
 def test_a_recipe_cannot_take_a_folder_that_the_rules_use() -> None:

@@ -20,16 +20,10 @@ START = f"""
 import os, sys
 os.environ["STARTED_BY"] = str(os.getpid())
 from cellsignal.processes import torchrun
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 sys.exit(torchrun({distributed_training.__file__!r}, 2))
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def in_two_processes(out: Path, kind: str, **environment: str) -> subprocess.CompletedProcess:

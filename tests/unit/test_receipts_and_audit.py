@@ -23,17 +23,6 @@ WEIGHTS = f"{RECIPE}/models/deep/fold0/stage1/weights.safetensors"
 LOSS = "cellsignal/loss.py"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("finished") / "project").run()
-
-
-@pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished project, for this test to tamper with."""
-    return finished.copy_to(tmp_path / "project")
-
-
 def test_an_untouched_project_passes_with_evidence(project: Project) -> None:
     verdict = project.audit()
     assert verdict.passed, verdict.as_text()

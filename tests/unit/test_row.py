@@ -22,16 +22,6 @@ from cellsignal.sites import read_table
 WELL = "C_2_B03"  # gene 5
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("finished") / "project").run()
-
-
-@pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    return finished.copy_to(tmp_path / "project")
-
-
 def folder(project: Project) -> Path:
     return project.results / RECIPE
 

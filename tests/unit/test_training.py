@@ -18,6 +18,8 @@ from cellsignal.errors import BadInput, Fault
 from cellsignal.history import COLUMNS, LossCheck
 from cellsignal.tensors import read_tensors
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SCRIPT = Path(tiny.__file__)
 
 
@@ -33,15 +35,6 @@ def in_a_process(state: Path, die_at: int, number: int):
     arguments = [sys.executable, SCRIPT, state, str(die_at), str(int(number))]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Bits agree between runs with the same number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_separable_problem_is_learned_and_the_history_tells_of_it(tmp_path):

@@ -15,17 +15,11 @@ from cellsignal.loader import TrainingSites
 from cellsignal.models import PerturbationModel
 from cellsignal.selection import is_best, stalled
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STILL = AugmentSettings(flips=False, rotations=False)
 CUT = AugmentSettings(cutmix=1.0)
 PLATES = np.repeat(np.arange(5), [30, 30, 20, 17, 3])
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def weights(result) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cellsignal.provenance.walk import Ancestry
+from cellsignal.provenance.walk import Ancestry, first_depths
 
 RAW = "raw data"
 """Stands for the raw files that no job made, in place of a rule's name."""
@@ -83,7 +83,7 @@ def rule_graph(steps: Sequence[Step]) -> list[Box]:
         for rule, count in foreign.items():
             if count:
                 boxes[rule].sources[RAW] = count
-    first = _first_depths(by_path) | {RAW: 0}
+    first = first_depths(by_path) | {RAW: 0}
     for box in boxes.values():
         box.later = {source for source in box.sources if first[source] >= first[box.rule]}
     for rule in sorted(boxes, key=lambda rule: (first[rule], rule)):
@@ -109,25 +109,6 @@ def direct(boxes: Iterable[Box]) -> set[tuple[str, str]]:
         for source in named
         if not any(source in ancestors(other) for other in named - {source})
     }
-
-
-def _first_depths(steps: dict[str, Step]) -> dict[str, int]:
-    """Rule → how many jobs stand in the longest chain that ends with its first job."""
-    depths: dict[str, int] = {}
-    waiting = list(steps)
-    while waiting:
-        path = waiting[-1]
-        missing = [name for name in steps[path].inputs if name in steps and name not in depths]
-        if missing and path not in depths:
-            waiting += missing
-        else:
-            depths[path] = 1 + max((depths.get(name, 0) for name in steps[path].inputs), default=0)
-            waiting.pop()
-    first: dict[str, int] = {}
-    for path, depth in depths.items():
-        rule = steps[path].rule
-        first[rule] = min(first.get(rule, depth), depth)
-    return first
 
 
 def _place(boxes: dict[str, Box]) -> None:

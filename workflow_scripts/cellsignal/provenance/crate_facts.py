@@ -10,6 +10,7 @@ from typing import Any
 
 from cellsignal.files import canonical_json, sha256_text
 from cellsignal.provenance.receipts import Artefact, Receipt
+from cellsignal.provenance.walk import first_depths
 
 SOFTWARE_LICENCE = ("https://spdx.org/licenses/MIT", "MIT License", "Licence of the software, see LICENSE.")
 RXRX1_LICENCE = (
@@ -116,20 +117,7 @@ def docstring(source: Path | str | None) -> str:
 
 def rules_in_order(receipts: Mapping[str, Receipt]) -> list[str]:
     """The rules, by how long a chain of jobs stands before their first one."""
-    depths: dict[str, int] = {}
-    waiting = list(receipts)
-    while waiting:
-        path = waiting[-1]
-        missing = [name for name in receipts[path].inputs if name in receipts and name not in depths]
-        if missing and path not in depths:
-            waiting += missing
-            continue
-        depths[path] = 1 + max((depths.get(name, 0) for name in receipts[path].inputs), default=0)
-        waiting.pop()
-    first: dict[str, int] = {}
-    for path, depth in depths.items():
-        rule = receipts[path].rule
-        first[rule] = min(first.get(rule, depth), depth)
+    first = first_depths(receipts)
     return sorted(first, key=lambda rule: (first[rule], rule))
 
 

@@ -1,9 +1,11 @@
 """Walking the receipts from an artefact down to the raw images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Protocol
 
 from cellsignal.errors import BadInput
 from cellsignal.files import sha256_file
@@ -106,3 +108,25 @@ def _follow(name: str, sha256: str, user: Receipt, ancestry: Ancestry, waiting: 
             f"{name}: not the receipt that {ancestry.path_to(user.path)} was made from; "
             "it was rewritten or edited later"
         )
+
+
+class Made(Protocol):
+    """A job as its receipt tells: its rule, and the paths of the receipts that it names."""
+
+    @property
+    def rule(self) -> str: ...
+
+    @property
+    def inputs(self) -> Iterable[str]: ...
+
+
+def first_depths(jobs: Mapping[str, Made]) -> dict[str, int]:
+    """Rule → how many jobs stand in the longest chain that ends with its first job. `jobs` by receipt's path."""
+    inputs = {path: [name for name in job.inputs if name in jobs] for path, job in jobs.items()}
+    depths: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for path in TopologicalSorter(inputs).static_order():
+        depths[path] = 1 + max((depths[name] for name in inputs[path]), default=0)
+        rule = jobs[path].rule
+        first[rule] = min(first.get(rule, depths[path]), depths[path])
+    return first
