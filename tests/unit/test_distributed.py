@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from cellsignal.distributed import Group
 from cellsignal.errors import BadInput
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 START = f"""
 import os, sys
 os.environ["STARTED_BY"] = str(os.getpid())
 from cellsignal.processes import torchrun
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 sys.exit(torchrun({distributed_training.__file__!r}, 2))
 """
 
