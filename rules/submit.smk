@@ -67,11 +67,13 @@ rule score:
         receipts=[
             *map(receipt, ENSEMBLES),
             receipt(screen("sites.parquet")),
+            receipt(recipe("folds.parquet")),
             *([receipt(recipe("submission.csv"))] if SUMMARY.test_cell_types else []),
         ],
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
         answers=ancient(screen("answers.parquet")),
+        folds=ancient(recipe("folds.parquet")),
         ensembles=ancient(ENSEMBLES),
         submission=ancient(recipe("submission.csv")) if SUMMARY.test_cell_types else [],
     output:

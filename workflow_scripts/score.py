@@ -26,6 +26,7 @@ with run(snakemake) as job:
         submitted,
         BalanceSettings(**job.settings["balance"]),
         ScoreSettings(**job.settings["score"]),
+        folds=read_table(snakemake.input.folds),
     )
     write_json(snakemake.output.scores, scores)
     write_table(table, snakemake.output.wells)

@@ -47,6 +47,12 @@ def layout_screen(train: Mapping[str, int] = TRAIN, test: Mapping[str, int] = TE
     return Screen(sites, answers, TABLE)
 
 
+def fold_table(screen: Screen) -> pd.DataFrame:
+    """A fold for each train experiment."""
+    groups = screen.sites.loc[screen.sites["dataset"] == "train", "experiment"].unique()
+    return pd.DataFrame({"group": groups, "fold": np.arange(len(groups))})
+
+
 def predicted(screen: Screen, strength: float = 2.0, seed: int = 0) -> WellProbabilities:
     """Probabilities that lean to the truth, for all wells but the controls of test experiments."""
     random = np.random.default_rng(seed)

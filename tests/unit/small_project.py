@@ -343,8 +343,10 @@ class Project:
             read_submission(self.submission, test, self.classes, by_name=True),
             BalanceSettings(),
             ScoreSettings(),
+            self.folds,
         )
         inputs = [f"{self.screen}/{name}.parquet" for name in ("sites", "classes", "answers")]
+        inputs.append(f"{self.recipe}/folds.parquet")
         outputs: dict[str, pd.DataFrame | str | Write] = {
             f"{self.recipe}/scores.json": lambda path: write_json(path, scores),
             f"{self.recipe}/wells.parquet": table,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from layout_screen import CLASSES, TEST, layout_screen, predicted
+from layout_screen import fold_table, CLASSES, TEST, layout_screen, predicted
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
@@ -52,7 +52,14 @@ def scored(
     **score: Any,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     return score_screen(
-        ensembles, screen.sites, screen.classes, answers, submitted, BalanceSettings(), ScoreSettings(**score)
+        ensembles,
+        screen.sites,
+        screen.classes,
+        answers,
+        submitted,
+        BalanceSettings(),
+        ScoreSettings(**score),
+        fold_table(screen),
     )
 
 
@@ -230,7 +237,9 @@ def test_every_method_is_told_with_and_without_plate_groups(
     screen: Screen, ensembles: dict[str, WellProbabilities], submitted: pd.DataFrame, answers: pd.DataFrame
 ) -> None:
     settings = BalanceSettings(method="none", plate_groups=False)  # whatever the run itself uses
-    scores, _ = score_screen(ensembles, screen.sites, screen.classes, answers, submitted, settings, ScoreSettings())
+    scores, _ = score_screen(
+        ensembles, screen.sites, screen.classes, answers, submitted, settings, ScoreSettings(), fold_table(screen)
+    )
     found = {(row["method"], row["plate_groups"]) for row in scores["ladder"]["all"]}
     methods = ("none", "uniqueness", "iterative", "assignment")
     assert found == {(method, groups) for method in methods for groups in (False, True)}

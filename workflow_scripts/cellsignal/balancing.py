@@ -9,6 +9,7 @@ from cellsignal.assignment import BalanceResult, balance
 from cellsignal.calibration import apply_temperature, fit_temperature
 from cellsignal.config.labelling import BalanceSettings
 from cellsignal.ensemble import WellProbabilities
+from cellsignal.label_shift import shift_wells
 from cellsignal.plate_groups import PlateGroups, derive_groups, treatment_wells
 from cellsignal.sites import well_table
 
@@ -19,7 +20,8 @@ class Balanced:
 
     Attributes:
         wells: well table of the test treatment wells.
-        probabilities: of those wells in that order, after the temperature and before any prior.
+        probabilities: of those wells in that order, after the temperature (and the plates' own class shares, if the
+            settings ask for them) and before any prior of the layout.
         groups: plate groups that train shows; None: none, or switched off.
         result: the choice, from `assignment.balance`.
         priors: what was used and how it was derived, for people and the audit (JSON values only).
@@ -50,8 +52,11 @@ def balance_screen(
     groups, reason = derive_groups(train) if settings.plate_groups else (None, "switched off")
     calibrated = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
     role = pd.Series(probabilities.role, index=probabilities.well_id).loc[wells["well_id"]].to_numpy(dtype=str)
+    voted = WellProbabilities(wells["well_id"].to_numpy(dtype=str), calibrated, role)
+    if settings.label_shift is not None:
+        voted = shift_wells(voted, sites, settings.label_shift)
     result = balance(
-        calibrated,
+        voted.probability,
         wells,
         settings.method,
         groups,
@@ -65,6 +70,7 @@ def balance_screen(
         "plate_groups": "used" if groups is not None else f"not used: {reason}",
         "temperature": round(float(temperature), 6),
         "temperature_fitted_on": "out-of-fold wells" if fitted else "given in the settings",
+        "label_shift": settings.label_shift,
         "rotations": {
             str(row["experiment"]): {
                 "rotation": int(row["rotation"]),
@@ -76,6 +82,4 @@ def balance_screen(
         },
         "notes": result.log,
     }
-    return Balanced(
-        wells, WellProbabilities(wells["well_id"].to_numpy(dtype=str), calibrated, role), groups, result, priors
-    )
+    return Balanced(wells, voted, groups, result, priors)

@@ -12,6 +12,7 @@ from cellsignal.calibration import entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
+from cellsignal.label_shift import shift_wells
 from cellsignal.ladder import ladder
 from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
 from cellsignal.plate_groups import treatment_wells
@@ -32,6 +33,7 @@ def score_screen(
     submitted: pd.DataFrame | None,
     balance: BalanceSettings,
     score: ScoreSettings,
+    folds: pd.DataFrame,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores (JSON values) and the table of wells behind them.
 
@@ -39,12 +41,15 @@ def score_screen(
         ensembles: `reference-…` and `round0`, `round1`, …; the last round is the one that is submitted.
         answers: well_id, sirna; may be empty or cover a part.
         submitted: well_id, sirna of the submission; None for a screen without test wells.
+        folds: fold table; with `balance.label_shift`, out-of-fold wells get the shares of their plates too.
 
     Returns:
         The scores, and the well table with `role`, `predicted` (−1: not predicted), `probability` of the
         predicted class, and `outcome` (`correct`, `wrong`, `unknown`).
     """
     final = ensembles[[name for name in ensembles if not name.startswith("reference-")][-1]]
+    if balance.label_shift is not None:
+        final = _shift_held_out(final, sites, folds, balance.label_shift)
     wells = _predicted_wells(final, sites, classes, answers, submitted)
     held_out = wells[wells["role"] == "out_of_fold"]
     scores: dict[str, Any] = {
@@ -53,6 +58,8 @@ def score_screen(
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
+    if balance.label_shift is not None:
+        scores["ladder"]["rungs"].append(_shares_rung(held_out))
     if submitted is not None and len(answers):
         # Wells without images count too: they were submitted, and Kaggle scores them.
         known = wells[wells["role"].isin(["test", UNSEEN]) & (wells["outcome"] != "unknown")]
@@ -65,7 +72,19 @@ def score_screen(
             )
         }  # fmt: skip
         scores["ladder"] = _ladder(ensembles, final, sites, classes, answers, known, balance)
+        if balance.label_shift is not None:
+            scores["ladder"]["rungs"].append(_shares_rung(known))
     return scores, wells
+
+
+def _shift_held_out(
+    wells: WellProbabilities, sites: pd.DataFrame, folds: pd.DataFrame, pseudo_wells: float
+) -> WellProbabilities:
+    """Out-of-fold wells with the class shares of their plates; all others as they are."""
+    shifted = shift_wells(wells.of_role("out_of_fold"), sites, pseudo_wells, folds)
+    probability = wells.probability.copy()
+    probability[wells.role == "out_of_fold"] = shifted.probability
+    return WellProbabilities(wells.well_id, probability, wells.role)
 
 
 def _predicted_wells(
@@ -156,6 +175,12 @@ def _raw_rungs(
             }
         )
     return rungs
+
+
+def _shares_rung(wells: pd.DataFrame) -> dict[str, Any]:
+    """The rung of the plates' own class shares: what the wells were predicted to be."""
+    reached = accuracy(wells["sirna"], wells["predicted"])
+    return {"name": "+ class shares of each plate", "accuracy": reached, "wells": len(wells), "reference": False}
 
 
 def _ladder(

@@ -25,6 +25,20 @@ class BalanceSettings(Section):
         None, gt=0, description="softmax temperature before balancing; default: fitted on out-of-fold predictions"
     )
     step: float = Field(0.001, gt=0, description="`iterative`: first step of the score correction")
+    label_shift: float | None = Field(
+        None,
+        gt=0,
+        description="estimate the class shares of each plate from its own probabilities, without labels (EM), the "
+        "shares of train counting as this many wells; only with method `none`; default: train's shares everywhere",
+    )
+
+    @model_validator(mode="after")
+    def shares_or_layout(self) -> "BalanceSettings":
+        if self.label_shift is not None and self.method != "none":
+            raise ValueError(
+                f"label_shift: set with method {self.method}, whose layout fixes the class shares; expected method none"
+            )
+        return self
 
 
 class PseudoLabelSettings(Section):
