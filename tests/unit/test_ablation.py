@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from layout_screen import fold_table, CLASSES, layout_screen, predicted
+from layout_screen import CLASSES, fold_table, layout_screen, predicted
 
 from cellsignal.ablation import BEYOND, LADDER, NORMALIZATION, PUBLISHED, ablation_rungs, reference_models
 from cellsignal.ablation_scores import ablation_scores
@@ -91,7 +91,9 @@ def table() -> dict:
     balanced = balance_screen(final["round1"], screen.sites, screen.classes, BalanceSettings())
     submitted = pd.DataFrame({"well_id": balanced.wells["well_id"], "sirna": balanced.result.assigned})
     settings = BalanceSettings(method="none")
-    _, wells = score_screen(final, screen.sites, screen.classes, known, submitted, settings, ScoreSettings(), fold_table(screen))
+    _, wells = score_screen(
+        final, screen.sites, screen.classes, known, submitted, settings, ScoreSettings(), fold_table(screen)
+    )
     scores = ablation_scores(rungs, ensembles, screen.sites, screen.classes, wells, settings)
     return {"screen": screen, "ensembles": ensembles, "known": known, "wells": wells, "rungs": rungs, "scores": scores}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from layout_screen import fold_table, CLASSES, TEST, layout_screen, predicted
+from layout_screen import CLASSES, TEST, fold_table, layout_screen, predicted
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 

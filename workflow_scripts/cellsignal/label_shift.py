@@ -26,8 +26,8 @@ def shifted(
 
     Args:
         probability: (wells, classes), for train's shares.
-        train_shares: (classes,), what the models were trained on; 0: a class that they never saw, and which no well
-            of the plate gets.
+        train_shares: (classes,), what the models were trained on, sum 1; 0: a class that they never saw, and which no
+            well of the plate gets.
         pseudo_wells: how many wells' worth train's shares count beside the plate's own wells, > 0.
 
     Returns:
@@ -35,8 +35,8 @@ def shifted(
     """
     train = np.asarray(train_shares, dtype=np.float64)
     seen = train > 0
-    train = train / train.sum()
-    likelihood = np.where(seen, np.maximum(np.asarray(probability, np.float64), FLOOR) / np.where(seen, train, 1.0), 0.0)
+    p = np.maximum(np.asarray(probability, dtype=np.float64), FLOOR)
+    likelihood = np.where(seen, p / np.where(seen, train, 1.0), 0.0)
     shares = train
     for _ in range(STEPS):
         joint = likelihood * shares
@@ -68,11 +68,12 @@ def shift_wells(
     """
     fold = np.full(len(sites), -1) if folds is None else fold_of(sites, folds)
     of_well = sites.assign(fold=fold).drop_duplicates("well_id").set_index("well_id")[["plate_id", "fold"]]
-    placed = of_well.loc[wells.well_id].reset_index(drop=True)
+    plates = of_well.loc[wells.well_id, "plate_id"].to_numpy(dtype=str)
+    folds_of_wells = of_well.loc[wells.well_id, "fold"].to_numpy(dtype=np.int64)
     found = wells.probability.copy()
-    for number, part in placed.groupby("fold"):
+    for number in np.unique(folds_of_wells):
         train = class_shares(sites, (fold == number) & (number >= 0), found.shape[1])
-        for rows in part.groupby("plate_id").indices.values():
-            chosen = part.index.to_numpy()[rows]
-            found[chosen] = shifted(found[chosen], train, pseudo_wells)[0]
+        for plate in np.unique(plates[folds_of_wells == number]):
+            rows = np.flatnonzero((plates == plate) & (folds_of_wells == number))
+            found[rows] = shifted(found[rows], train, pseudo_wells)[0]
     return WellProbabilities(wells.well_id, found, wells.role)
