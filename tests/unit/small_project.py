@@ -16,7 +16,7 @@ import pandas as pd
 
 from cellsignal.assignment import assignment_table
 from cellsignal.balancing import Balanced, balance_screen
-from cellsignal.config.labelling import BalanceSettings, ScoreSettings
+from cellsignal.config.labelling import ScoreSettings
 from cellsignal.config.load import read_config
 from cellsignal.config.schema import Config
 from cellsignal.ensemble import PredictionFile, ensemble, read_probabilities, write_probabilities
@@ -341,7 +341,7 @@ class Project:
             self.classes,
             self.answers,
             read_submission(self.submission, test, self.classes, by_name=True),
-            BalanceSettings(),
+            self.config.balance,
             ScoreSettings(),
             self.folds,
         )

@@ -157,6 +157,17 @@ def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Projec
     assert "Priors: none are put on a well that is not submitted; temperature" in shown(story)
 
 
+def test_class_shares_of_its_plate_are_the_last_step_of_an_out_of_fold_well(tmp_path: Path) -> None:
+    project = Project(tmp_path, "balance: {method: none, plate_groups: false, label_shift: 3.0}\n")
+    project.run()
+    scored = read_table(folder(project) / "wells.parquet").set_index("well_id").loc["B_1_B02"]
+    *_, before, last = trace_row("B_1_B02", folder(project))["steps"]
+    assert (last["step"], last["sirna"]) == ("class shares of the plate", scored["predicted"])
+    assert last["probability"] == pytest.approx(scored["probability"])
+    assert before["step"] == "ensemble, round 1" and before["probability"] != pytest.approx(last["probability"])
+    assert "class shares of each plate from its own predictions, train's counting as 3 wells" in str(project.audit())
+
+
 def test_a_control_well_may_be_a_control(finished: Project) -> None:
     story = trace_row("A_1_B05", folder(finished))
     expected = softmax_of(finished, "deep", 0, 1, "A_1_B05_1")

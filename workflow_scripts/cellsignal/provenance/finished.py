@@ -91,6 +91,13 @@ class FinishedRun:
         return found
 
     @cached_property
+    def label_shift(self) -> float | None:
+        """Wells' worth of train's class shares beside each plate's own; None: shares were not estimated."""
+        scored = self.of_rule("score")
+        found: float | None = scored[0].stage["settings"]["balance"].get("label_shift") if scored else None
+        return found
+
+    @cached_property
     def groups(self) -> PlateGroups | None:
         return derive_groups(treatment_wells(self.wells[self.wells["dataset"] == "train"]))[0]
 

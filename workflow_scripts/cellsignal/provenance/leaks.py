@@ -66,10 +66,15 @@ def _priors_in_words(used: dict[str, Any]) -> str:
     leads = [rotation["margin_standard_errors"] for rotation in rotations if rotation["used"]]
     sure = f" in {len(leads)} of {len(rotations)} experiments" if rotations else ""
     sure += f", whose rotations lead by {min(leads)} standard errors or more" if leads else ""
+    shares = (
+        f"; class shares of each plate from its own predictions, train's counting as {shift:g} wells"
+        if (shift := used.get("label_shift"))
+        else ""
+    )
     return (
         f"priors: balancing by {used.get('method')}; uniqueness {'used' if used.get('uniqueness') else 'not used'}; "
         f"plate groups {used.get('plate_groups')}{sure}; temperature {used.get('temperature')}, "
-        f"{used.get('temperature_fitted_on')}"
+        f"{used.get('temperature_fitted_on')}{shares}"
     )
 
 

@@ -21,6 +21,7 @@ from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
+from cellsignal.label_shift import shift_wells
 from cellsignal.normalization import GROUP_COLUMN
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.provenance.finished import FinishedRun, Values
@@ -133,7 +134,8 @@ def _role(run: FinishedRun, well_id: str) -> str | None:
 def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
     """The class and its probability after each step: references, ensembles by round, temperature, plate groups, choice.
 
-    Out-of-fold and control wells end with the temperature: no prior is put on them.
+    Out-of-fold and control wells end with the temperature: no prior of the layout is put on them; out-of-fold wells
+    with the class shares of their plate, where the run estimates them.
     """
 
     def step(name: str, probability: NDArray[Any]) -> Values:
@@ -156,7 +158,14 @@ def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
         named = name.replace("reference-", "reference ").replace("round", "ensemble, round ")
         yield step(named, voted.probability[rows[0]])
     temperature = run.priors.get("temperature")
-    if final is None or temperature is None:
+    if final is None:
+        return
+    if run.label_shift is not None and _role(run, well["well_id"]) == "out_of_fold":
+        folds = run.table("assign_folds", "folds.parquet")
+        shifted = shift_wells(final.of_role("out_of_fold"), run.sites, run.label_shift, folds)
+        yield step("class shares of the plate", shifted.of_wells([well["well_id"]])[0])
+        return
+    if temperature is None:
         return
     raw = final.of_wells([well["well_id"]])
     yield step(f"temperature {temperature:g}", apply_temperature(raw, temperature)[0])
