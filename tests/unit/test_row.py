@@ -154,7 +154,7 @@ def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Projec
         "reference", "ensemble,", "ensemble,", "temperature",
     ]  # fmt: skip
     assert story["pseudo_labels"][0]["own"] is None and not story["pseudo_labels"][0]["itself"]
-    assert "Priors: none are put on a well that is not submitted; temperature" in shown(story)
+    assert "Priors of the layout: none on a well that is not submitted; temperature" in shown(story)
 
 
 def test_class_shares_of_its_plate_are_the_last_step_of_an_out_of_fold_well(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def _priors(story: Values) -> Iterator[str]:
         return
     calibrated = f"temperature {priors['temperature']:g} ({priors['temperature_fitted_on']})"
     if story["submission"] is None:
-        yield f"\nPriors: none are put on a well that is not submitted; {calibrated}"
+        yield f"\nPriors of the layout: none on a well that is not submitted; {calibrated}"
         return
     unit = "plate" if priors["method"] == "uniqueness" else "experiment"
     once = f"a class at most once per {unit}" if priors["uniqueness"] else "a class as often as it is the likeliest"
