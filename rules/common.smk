@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from cellsignal.ablation import ablation_rungs, reference_models
 from cellsignal.config.learning import ALL_CELL_TYPES
-from cellsignal.config.load import check_config
+from cellsignal.config.load import as_yaml, check_config, lay_over
 from cellsignal.errors import BadInput, Fault
 from cellsignal.files import read_json
 from cellsignal.planning import Packed, summarize
@@ -31,7 +31,14 @@ def load_plan():
     if not PLANNING and planned and Path(planned).is_file():
         config.clear()
         config.update(read_json(planned))
+    else:
+        lay_over(config, given())
     return check_config(config, [os.path.relpath(file) for file in config_files()])
+
+
+def given():
+    """The settings of `--config`."""
+    return as_yaml(workflow.config_settings.config)
 
 
 def config_files():
@@ -146,8 +153,7 @@ if PLANNING:
     PLAN.add_configuration(recipe("stages/plan.json"), CONFIG.model_dump(mode="json"))
     # For `cellsignal audit`, which asks whether they would still give the same plan.
     sources = [os.path.relpath(file, workflow.basedir) for file in config_files()]
-    given = dict(workflow.config_settings.config)
-    PLAN.add_unread(recipe("stages/sources.json"), {"files": sources, "given": given})
+    PLAN.add_unread(recipe("stages/sources.json"), {"files": sources, "given": given()})
 
 NEEDS = Needs(CONFIG, SUMMARY)
 CONFIGURED = {model.name: model for model in CONFIG.models}

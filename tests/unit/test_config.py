@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.cli import parse_config
 
-from cellsignal.config.load import check_config, read_config
+from cellsignal.config.load import as_yaml, check_config, read_config
 from cellsignal.config.schema import OF_THE_SCREEN
 from cellsignal.errors import BadInput
 
@@ -241,3 +242,16 @@ def test_a_recipe_cannot_take_a_folder_that_the_rules_use() -> None:
     assert set(re.findall(r'screen\("([^/"]+)[/"]', rules)) >= set(OF_THE_SCREEN)
     folders = set(re.findall(r'screen\("([^/"]+)/', rules)) | {"stages"}
     assert folders <= set(OF_THE_SCREEN)
+
+
+def test_what_stands_inside_braces_on_the_command_line_is_read_as_yaml() -> None:
+    """Snakemake's `--config` reads `screen='{image_size: 64, …}'` with every scalar as text."""
+    given = parse_config(
+        ["seed=3", "recipe=x", "screen={name: s, image_size: 64, table: {a: [1, b, null, 0.5, true]}}"]
+    )
+    assert given["screen"]["image_size"] == "64"
+    assert as_yaml(given) == {
+        "seed": 3,
+        "recipe": "x",
+        "screen": {"name": "s", "image_size": 64, "table": {"a": [1, "b", None, 0.5, True]}},
+    }

@@ -38,8 +38,8 @@ def read_config(files: Sequence[str | Path], given: Mapping[str, Any] | None = N
     """
     merged: dict[str, Any] = {}
     for file in files:
-        _lay_over(merged, _read(file))
-    _lay_over(merged, given or {})
+        lay_over(merged, _read(file))
+    lay_over(merged, given or {})
     return check_config(merged, files)
 
 
@@ -52,10 +52,28 @@ def _read(file: str | Path) -> dict[str, Any]:
     return content
 
 
-def _lay_over(base: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+def as_yaml(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the command line as YAML would read them: Snakemake leaves what stands inside braces as text."""
+    return {key: _typed(value) if isinstance(value, Mapping | list) else value for key, value in given.items()}
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:  # such as `[` from a quoted text
+        return value
+    return read if read is None or isinstance(read, bool | int | float) else value
+
+
+def lay_over(base: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Put the settings of `overlay` into `base`: mappings merge, everything else is replaced."""
     for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(base.get(key), dict):
-            _lay_over(base[key], value)
+            lay_over(base[key], value)
         else:
             base[key] = value
 
