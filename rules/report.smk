@@ -45,7 +45,7 @@ def histories(suffix):
     ]
 
 
-EXAMPLE_PLATES = list(SUMMARY.plates)[: CONFIG.report.example_plates]
+EXAMPLE_PLATES = SUMMARY.examples(CONFIG.report.example_plates)
 
 
 rule site_images:
