@@ -96,7 +96,8 @@ def settings(*sections):
 def stage(place, rule, values, unit=None):
     """Plan the stage file of a rule (of one unit of it); return its path.
 
-    `place` is `screen` or `recipe`, `values` the settings that the rule may read.
+    `place` is `screen` or `recipe`, `values` the settings that the rule may read. The stage file sorts the keys of
+    dictionaries: what goes with a list of files, in its order, must be a list too.
     """
     name = f"{rule}/{unit}" if unit else rule
     path = place(f"stages/{name}.json")

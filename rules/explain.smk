@@ -29,13 +29,12 @@ def explained_weights(number):
 DRAWN_WEIGHTS = [explained_weights(number)[0] for number in FIRST_AND_LAST]
 
 # The explained model beside the references, which are normalized otherwise: the plate effect before and after.
-COMPARED = {
-    **{model: MODELS[model].normalization for model in REFERENCES},
-    EXPLAINED: MODELS[EXPLAINED].normalization,
-}
-COMPARED_PREDICTIONS = {
-    model: explained_predictions(0 if model in REFERENCES else ROUNDS[-1], model) for model in COMPARED
-}
+# (name, normalization, file) of each.
+COMPARED = [
+    (model, MODELS[model].normalization, path)
+    for model in [*REFERENCES, EXPLAINED]
+    for path in explained_predictions(0 if model in REFERENCES else ROUNDS[-1], model)
+]
 
 
 rule explain_sites:
@@ -80,13 +79,13 @@ rule explain_sites:
 
 rule plate_effect:
     input:
-        stage=stage(recipe, "plate_effect", {"models": COMPARED}),
+        stage=stage(recipe, "plate_effect", {"files": [[model, by] for model, by, _ in COMPARED]}),
         receipts=[
-            *(receipt(path) for paths in COMPARED_PREDICTIONS.values() for path in paths),
+            *(receipt(path) for *_, path in COMPARED),
             receipt(screen("sites.parquet")),
         ],
         sites=ancient(screen("sites.parquet")),
-        predictions=ancient([path for paths in COMPARED_PREDICTIONS.values() for path in paths]),
+        predictions=ancient([path for *_, path in COMPARED]),
     output:
         figure=figure("plate_effect", "svg", EXPLANATION),
         table=table("plate_effect", EXPLANATION),

@@ -45,7 +45,7 @@ def histories(suffix):
     ]
 
 
-EXAMPLE_PLATES = list(SUMMARY.plates)[: CONFIG.report.example_plates]
+EXAMPLE_PLATES = SUMMARY.examples(CONFIG.report.example_plates)
 
 
 rule site_images:
@@ -199,17 +199,16 @@ rule score_ladder:
         "../workflow_scripts/score_ladder.py"
 
 
-# Predictions of each ensemble model and round, then of the references, by the name that the figure gives them.
-VOTES = {f"{model}, round {number}": (model, number) for number in ROUNDS for model in ENSEMBLE}
-VOTES |= {f"{model} (reference)": (model, 0) for model in REFERENCES}
-VOTE_FILES = {
-    name: [
-        (fold, PREDICTIONS.format(variant="", model=model, fold=fold, cell_type=cell_type, round=number))
-        for fold in FOLDS
-        for cell_type in SUMMARY.cell_types
-    ]
-    for name, (model, number) in VOTES.items()
-}
+# Predictions of each ensemble model and round, then of the references: (the name that the figure gives them, fold,
+# file).
+VOTES = [(f"{model}, round {number}", model, number) for number in ROUNDS for model in ENSEMBLE]
+VOTES += [(f"{model} (reference)", model, 0) for model in REFERENCES]
+VOTE_FILES = [
+    (name, fold, PREDICTIONS.format(variant="", model=model, fold=fold, cell_type=cell_type, round=number))
+    for name, model, number in VOTES
+    for fold in FOLDS
+    for cell_type in SUMMARY.cell_types
+]
 
 
 rule averaging:
@@ -218,20 +217,20 @@ rule averaging:
             recipe,
             "averaging",
             {
-                "files": {name: [fold for fold, _ in files] for name, files in VOTE_FILES.items()},
+                "files": [[name, fold] for name, fold, _ in VOTE_FILES],
                 "ensembles": [f"all models, round {number}" for number in ROUNDS],
             },
         ),
         receipts=[
             receipt(recipe("scores.json")),
             receipt(screen("sites.parquet")),
-            *(receipt(path) for files in VOTE_FILES.values() for _, path in files),
+            *(receipt(path) for *_, path in VOTE_FILES),
             *(receipt(recipe(f"ensembles/round{number}.h5")) for number in ROUNDS),
         ],
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
         scores=ancient(recipe("scores.json")),
-        predictions=ancient([path for files in VOTE_FILES.values() for _, path in files]),
+        predictions=ancient([path for *_, path in VOTE_FILES]),
         ensembles=ancient([recipe(f"ensembles/round{number}.h5") for number in ROUNDS]),
     output:
         figure=figure("averaging", "svg", RESULTS),

@@ -13,11 +13,9 @@ from running import run
 
 with run(snakemake) as job:
     sites, classes = read_table(snakemake.input.sites), read_table(snakemake.input.classes)
-    paths = iter(snakemake.input.predictions)
-    models = {
-        name: [PredictionFile(name, fold, next(paths)) for fold in folds]
-        for name, folds in job.settings["files"].items()
-    }
+    models: dict[str, list[PredictionFile]] = {}
+    for (name, fold), path in zip(job.settings["files"], snakemake.input.predictions, strict=True):
+        models.setdefault(name, []).append(PredictionFile(name, fold, path))
     ensembles = {
         name: read_probabilities(path)
         for name, path in zip(job.settings["ensembles"], snakemake.input.ensembles, strict=True)

@@ -16,15 +16,12 @@ with run(snakemake) as job:
     well_of = sites.set_index("site_id")["well_id"]
     table = well_table(sites).set_index("well_id", drop=False)
     parts = []
-    models, paths = job.settings["models"], list(snakemake.input.predictions)
-    per_model = len(paths) // len(models)  # a file per cell type
-    for i, (model, normalization) in enumerate(models.items()):
-        for path in paths[i * per_model : (i + 1) * per_model]:
-            found = read_embedding(path)
-            seen = np.isin(found.role, ["out_of_fold", "control"])
-            wells, vectors = well_vectors(found.embedding[seen], well_of.loc[found.site_id[seen]])
-            name = f"{model}\nby {normalization.replace('_', ' ')}"
-            parts.append(plate_distances(vectors, table.loc[wells]).assign(model=name))
+    for (model, normalization), path in zip(job.settings["files"], snakemake.input.predictions, strict=True):
+        found = read_embedding(path)
+        seen = np.isin(found.role, ["out_of_fold", "control"])
+        wells, vectors = well_vectors(found.embedding[seen], well_of.loc[found.site_id[seen]])
+        name = f"{model}\nby {normalization.replace('_', ' ')}"
+        parts.append(plate_distances(vectors, table.loc[wells]).assign(model=name))
     distances = pd.concat(parts, ignore_index=True)
     save(plate_effect(distances, list(dict.fromkeys(distances["model"]))), snakemake.output.figure)
     distances["model"] = distances["model"].str.replace("\n", ", normalized ")

@@ -9,8 +9,11 @@ from running import run
 with run(snakemake) as job:
     count = job.settings["example_plates"]
     wells = read_table(snakemake.input.wells)
-    scored = wells.loc[wells["outcome"] != "unknown", "plate_id"].value_counts()
-    plates = sorted(scored.index[:count]) or sorted(set(wells["plate_id"]))[:count]
+    known = wells["outcome"] != "unknown"
+    scored = wells[known if known.any() else ~known].groupby(["cell_type", "plate_id"]).size().reset_index(name="wells")
+    scored = scored.sort_values(["wells", "plate_id"], ascending=[False, True])
+    turn = scored.groupby("cell_type").cumcount()  # the fullest plate of each cell type, then the next of each
+    plates = sorted(scored.loc[turn.sort_values(kind="stable").index[:count], "plate_id"])
     rows, columns = job.settings["shape"]
     save(plate_map(wells, plates, rows, columns), snakemake.output.figure)
     names = read_table(snakemake.input.classes).set_index("sirna")["name"]

@@ -15,7 +15,9 @@ with run(snakemake) as job:
     names = read_table(snakemake.input.classes).set_index("sirna")["name"]
     reader = SiteReader(snakemake.input.stores)
     count = min(job.settings["example_sites"], len(reader))
-    rows = np.sort(np.random.default_rng(job.settings["seed"]).choice(len(reader), count, replace=False))
+    order = np.random.default_rng(job.settings["seed"]).permutation(len(reader))
+    turn = sites.loc[reader.site_id[order]].groupby("plate_id").cumcount()  # equally many of each plate
+    rows = np.sort(order[np.argsort(turn, kind="stable")][:count])
     chosen = sites.loc[reader.site_id[rows]]
     titles = site_titles(chosen, names)
     save(site_images(reader.read(rows), job.settings["channels"], titles), snakemake.output.figure)

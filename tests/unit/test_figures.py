@@ -233,7 +233,7 @@ def test_curves_have_a_panel_per_model_stage_and_quantity() -> None:
     training, validation = accuracy.lines[0], accuracy.lines[6]
     assert training.get_ydata().tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert validation.get_xdata().tolist() == [1, 3, 5]  # epochs without a validation leave no gap
-    assert texts(accuracy) == ["end, mean of folds: 40.0 %, 40.0 %"]  # folds end at 50, 40 and 30 %
+    assert accuracy.get_title(loc="left") == "validation at the end: 40.0 → 40.0 %"  # folds end at 50, 40 and 30 %
 
 
 def test_curves_of_stage_one_alone_have_two_panels() -> None:
@@ -267,7 +267,7 @@ def test_plate_map_puts_wells_where_they_stand(plate: pd.DataFrame) -> None:
     numbers = {text.get_text(): text.get_position() for text in axes[1].texts}
     assert numbers == {"2": (2, 1), "1": (2, 2)}  # in the order of their classes, not of the wells
     assert axes[1].get_title(loc="left") == "P1\n2 positive control classes"
-    assert axes[2].get_title(loc="left") == "P1\n1 correct, 1 wrong, 3 unknown"
+    assert axes[2].get_title(loc="left") == "P1\n1 of 2 wells found"
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list("ABCD")
     assert axes[0].yaxis_inverted()  # row A on top
 

@@ -137,10 +137,14 @@ def test_headlines_are_the_numbers_of_the_scores() -> None:
         {"round": ["0", "1"], "grouping": "class", "purity": [0.5, 0.6], "chance": 0.02, "silhouette": [-0.1, 0.05]}
     )
     found = {headline.name: headline for headline in headlines(scores, experiments, measures)}
-    assert found["Accuracy, test wells"].value == "90.0 %" and "200 wells" in found["Accuracy, test wells"].note
-    assert found["The ladder"].value == "+20.0 points" and "“ensemble, round 0” (70.0 %)" in found["The ladder"].note
+    assert found["Accuracy, test wells"].value == "90.0\u00a0%" and "200 wells" in found["Accuracy, test wells"].note
+    assert (
+        found["The ladder"].value == "+20.0 points" and "“ensemble, round 0” (70.0\u00a0%)" in found["The ladder"].note
+    )
     assert found["Calibration error"].value == "0.031"
-    assert found["Clusters"].value == "60.0 %" and found["Clusters"].note.endswith("50.0 %. Silhouette: −0.10 to 0.05")
+    assert found["Clusters"].value == "60.0\u00a0%" and found["Clusters"].note.endswith(
+        "50.0\u00a0%. Silhouette: −0.10 to 0.05"
+    )
     assert (found["Outlier experiments"].value, found["Outlier experiments"].note) == ("1", "E2")
     scores["test"] = None
     none = measures.assign(silhouette=np.nan).iloc[:1]

@@ -128,7 +128,7 @@ def test_the_command_prints_plain_text_and_exits_1_until_all_is_done(
     (project.results / jobs_of_score["receipt"]).unlink()
     assert cli.main(["progress", f"results/{RECIPE}"]) == 1
     out = capsys.readouterr().out
-    assert "\x1b" not in out and "score" in out and "What is left would take 30 s" in out
+    assert "\x1b" not in out and "score" in out and "What is left, one job after the other: 30 s" in out
     assert cli.main(["progress", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["rules"]["score"] == {"done": 0, "begun": 1, "waiting": 0} and told["done"] == told["jobs"] - 1

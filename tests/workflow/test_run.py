@@ -4,7 +4,9 @@ import csv
 import json
 import socket
 
+import h5py
 import pandas as pd
+import pytest
 from projects import Project
 
 SCREEN, RECIPE = "results/tiny_screen", "results/tiny_screen/tiny"
@@ -96,6 +98,28 @@ def test_every_figure_is_drawn(finished: Project) -> None:
     for name, content in figures.items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml"), name
         assert len(content) > 5000, name
+
+
+def test_averaging_gives_every_model_its_own_accuracy(finished: Project) -> None:
+    """Names and files come by different ways; each site's accuracy is computed here from the file of that name."""
+    figure = pd.read_csv(finished.folder / RECIPE / "figures/averaging.csv")
+    of_sites = figure[figure["unit"] == "site"].set_index("name")["accuracy"]
+    truth = pd.read_parquet(finished.folder / SCREEN / "sites.parquet").set_index("site_id")["sirna"]
+    names = {
+        "baseline (reference)": ("baseline", 0),
+        "byobnet, round 0": ("byobnet", 0),
+        "byobnet, round 1": ("byobnet", 1),
+    }
+    assert set(of_sites.index) == set(names)
+    for name, (model, number) in names.items():
+        right = []
+        for path in (finished.folder / RECIPE / "predictions" / model).glob(f"fold*/*/round{number}.h5"):
+            with h5py.File(path) as file:
+                held_out = file["role"][()] == b"out_of_fold"
+                called = file["logits"][()][held_out][:, :8].argmax(axis=1)  # treatments only; they come first
+                right += (called == truth.loc[file["site_id"][()][held_out].astype(str)]).tolist()
+        assert right and of_sites[name] == pytest.approx(sum(right) / len(right), abs=1e-5)
+    assert len(set(of_sites)) > 1  # else nothing is told apart
 
 
 def test_nothing_half_written_and_no_resume_state_is_left(finished: Project) -> None:

@@ -7,6 +7,7 @@ hashed again: only other bytes than those that were packed count as a change.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,15 @@ class Summary:
     classes: int  # those of controls included
     metadata: dict[str, str]  # metadata file, relative to the root → SHA-256
     folders: dict[str, str] = field(default_factory=dict)  # folder of images → SHA-256 of its names, sizes and times
+
+    def examples(self, count: int) -> list[str]:
+        """So many plates, of as many cell types as can be: the first of each, then the second of each, and so on."""
+        seen: Counter[str] = Counter()
+        turns = {}
+        for name, plate in self.plates.items():
+            turns[name] = seen[plate.cell_type]
+            seen[plate.cell_type] += 1
+        return sorted(self.plates, key=turns.__getitem__)[:count]  # equal turns keep the order of the plates
 
 
 class Found(NamedTuple):

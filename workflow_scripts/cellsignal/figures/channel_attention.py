@@ -26,7 +26,7 @@ def mean_attention(sites: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame
 
 @style.look()
 def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: str) -> Figure:
-    """A panel per measure: rows are cell type × class, columns channels; the largest of a row is framed.
+    """A panel per measure: rows are cell type × class, columns channels; the largest of a row is bold.
 
     `attention`: of `mean_attention`. `layer`: the module whose feature map the Grad-CAM was taken of.
     """
@@ -36,23 +36,29 @@ def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: s
     figure, axes = style.panels(
         1, len(MEASURES), 2.4 + 2 * (1.2 + 0.62 * len(channels)), 1.9 + 0.3 * rows, sharey="row"
     )
+    names = [f"{r['cell_type']}, {r['class_name']} ({r['sites']})" for r in attention.to_dict("records")]
+    cells = attention["cell_type"].to_numpy()
     for ax, (measure, title) in zip(axes[0], MEASURES.items(), strict=True):
-        values = attention[[f"{measure}_{channel}" for channel in channels]].to_numpy()
-        image = ax.imshow(values, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
-        for y, row in enumerate(values):
-            for x, value in enumerate(row):
-                weight = "bold" if value == row.max() else "normal"
-                text = f"{value:.2f}".replace("-", "−")
-                ink = "white" if abs(value) > 0.6 else style.INK
-                ax.text(x, y, text, ha="center", va="center", fontsize=7.5, weight=weight, color=ink)
-        ax.set_xticks(range(len(channels)), channels, rotation=40, ha="right")
-        names = [f"{r['cell_type']}, {r['class_name']} ({r['sites']})" for r in attention.to_dict("records")]
+        values = attention[[f"{measure}_{channel}" for channel in channels]].to_numpy().round(2) + 0.0  # no −0
+        # Correlations have a sign. The other measure is never far from 1: on one scale with them it is all dark.
+        signed = measure == "correlation"
+        low, high = (-1.0, 1.0) if signed else (min(float(values.min()), 0.95), 1.0)
+        image = ax.imshow(values, cmap="PuOr" if signed else "Purples", vmin=low, vmax=high, aspect="auto")
+        dark = np.abs(values) > 0.6 if signed else values > low + 0.6 * (high - low)
+        for (y, x), value in np.ndenumerate(values):
+            weight = "bold" if value == values[y].max() else "normal"
+            ink = "white" if dark[y, x] else style.INK
+            text = f"{value:.2f}".replace("-", "−")
+            ax.text(x, y, text, ha="center", va="center", fontsize=7.5, weight=weight, color=ink)
+        for change in np.flatnonzero(cells[1:] != cells[:-1]):
+            ax.axhline(change + 0.5, color="white", linewidth=4)
+        ax.set_xticks(range(len(channels)), map(style.words, channels), rotation=40, ha="right", rotation_mode="anchor")
         ax.set_yticks(range(rows), names)
         ax.tick_params(length=0)
         for spine in ax.spines.values():
             spine.set_visible(False)
         ax.set_title(title, fontsize=9)
-    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01)
+        bar = figure.colorbar(image, ax=ax, fraction=0.06, pad=0.02)
     bar.set_label("share of the site's largest, mean of sites")
     figure.supxlabel(f"Grad-CAM of {layer}; in brackets: sites; bold: the largest of a row", fontsize=8)
     figure.align_ylabels()

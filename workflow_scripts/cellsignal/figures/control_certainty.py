@@ -7,11 +7,6 @@ from matplotlib.figure import Figure
 from cellsignal.calibration import entropy, expected_calibration_error, reliability
 from cellsignal.figures import style
 
-LOOKS = {  # well type → colour, marker, dash
-    "treatment": (style.BLUE, "o", "-"),
-    "positive_control": (style.ORANGE, "s", (0, (4, 1.5))),
-    "negative_control": (style.BLACK, "D", (0, (1.5, 1))),
-}
 BINS = 10
 COLUMNS = ["measure", "well_type", "low", "high", "wells", "confidence", "accuracy", "mean", "wells_of_type"]
 
@@ -30,7 +25,7 @@ def measure_certainty(probability: np.ndarray, truth: np.ndarray, well_type: np.
         calibration error. `wells_of_type`: of the well type in all.
     """
     parts = []
-    for kind in LOOKS:
+    for kind in style.WELL_TYPES:
         chosen = well_type == kind
         if not chosen.any():
             continue
@@ -56,27 +51,33 @@ def control_certainty(certainty: pd.DataFrame) -> Figure:
         return style.note("No well has a known class and a prediction by models that did not see it.")
     figure, axes = style.panels(1, 2, 9.6, 4.9)
     left, right = axes[0]
-    for kind, (colour, marker, dash) in LOOKS.items():
+    for kind, (colour, marker, _, dash) in style.WELL_TYPES.items():
         of_kind = certainty[certainty["well_type"] == kind]
         if of_kind.empty:
             continue
         entropies = of_kind[of_kind["measure"] == "entropy"]
         reliable = of_kind[of_kind["measure"] == "reliability"].dropna(subset=["accuracy"])
-        wells, name = int(of_kind["wells_of_type"].iloc[0]), kind.replace("_", " ")
+        wells, name = int(of_kind["wells_of_type"].iloc[0]), style.words(kind)
         x = (entropies["low"] + entropies["high"]) / 2
         shares = entropies["wells"] / wells
         mean = entropies["mean"].iloc[0]
-        line = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 5}
-        left.plot(x, shares, label=f"{name}: {wells:,} wells, mean {mean:.2f}", clip_on=False, **line)
+        line = {"color": colour, "linestyle": dash, "marker": marker}
+        label = f"{name}: {wells:,} wells, mean {mean:.2f}"
+        left.plot(x, shares, label=label, markersize=5, clip_on=False, **line)
         label = f"{name}: calibration error {reliable['mean'].iloc[0]:.2f}"
-        right.plot(reliable["confidence"], reliable["accuracy"], label=label, clip_on=False, **line)
+        x, y = reliable["confidence"], reliable["accuracy"]
+        # A mark of few wells is small: it lies where it does by chance.
+        size = np.clip(200 * reliable["wells"] / wells, 14, None)
+        right.plot(x, y, color=colour, linestyle=dash, linewidth=1, alpha=0.7, clip_on=False)
+        right.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, clip_on=False, zorder=3)
+        right.plot([], [], label=label, markersize=5, **line)
     left.set(xlim=(0, 1), ylim=(0, None), xlabel="entropy of the prediction, as a share of the largest possible")
     left.set_ylabel("share of the wells")
     left.set_title("How unsure")
     right.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.9, zorder=1)
-    right.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the likeliest class (mean of a tenth)")
+    right.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the likeliest class (a mark per tenth; its area: wells)")
     right.set_ylabel("share of them that are right")
-    right.set_title("How right when how sure")
+    right.set_title("How right when how sure", pad=10)
     for ax in (left, right):
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
         style.percent(ax.yaxis)

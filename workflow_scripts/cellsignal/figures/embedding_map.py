@@ -50,7 +50,8 @@ def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], n
             measure = row.measures[title]
             _cloud(ax, row.points, named, title == "cell type", measure.purity, legend=row is rows[-1])
             count = len(set(named) - {""})
-            ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}\n{_numbers(measure)}")
+            grey = " (grey: not known to the figure)" if "" in set(named) else ""
+            ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}{grey}\n{_numbers(measure)}")
             ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
             style.bare(ax)
         line[0].set_ylabel(f"{row.title}\ntrustworthiness {row.trustworthiness:.2f}", fontsize=9)

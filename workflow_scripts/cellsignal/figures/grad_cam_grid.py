@@ -55,7 +55,7 @@ def grad_cam_grid(
     for ax in axes.flat:
         style.bare(ax)
     for column, name in enumerate(["composite", "Grad-CAM", *channels]):
-        axes[0, column].set_title(name, fontsize=9)
+        axes[0, column].set_title(style.words(name), fontsize=9)
     bar = figure.colorbar(ScalarMappable(cmap=MAP), ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("Grad-CAM, share of the site's largest")
     figure.supxlabel(

@@ -26,7 +26,11 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
         measures: of the t-SNE figure: `round`, `grouping`, `purity`, `chance`, `silhouette`.
     """
     found = []
-    for key, name in (("test", "Accuracy, test wells"), ("out_of_fold", "Accuracy, held-out wells")):
+    parts = (
+        ("test", "Accuracy, test wells", "as submitted, with what is known of the plate layout"),
+        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without that knowledge"),
+    )
+    for key, name, how in parts:
         part = scores[key]
         if part and part.get("wells"):
             low, high = wilson(round(part["accuracy"] * part["wells"]), part["wells"])
@@ -34,7 +38,7 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
                 Headline(
                     name,
                     _percent(part["accuracy"]),
-                    f"{part['wells']:,} wells, 95 % interval {100 * low:.1f}–{100 * high:.1f} %",
+                    f"{how}; {part['wells']:,} wells, 95\u00a0% interval {100 * low:.1f}–{100 * high:.1f}\u00a0%",
                 )
             )
     rungs = [rung for rung in scores["ladder"]["rungs"] if not rung["reference"] and rung["wells"]]
@@ -72,4 +76,4 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\u00a0%"

@@ -67,11 +67,15 @@ def image_means(distribution: pd.DataFrame, channels: Sequence[str]) -> Figure:
             edges = np.append(part["low"].to_numpy(), part["high"].iloc[-1])
             colour = looks[cell_type][0]
             ax.stairs(share, edges, color=colour, linestyle=DASHES[i % len(DASHES)], linewidth=1.4)
-            ax.plot(part["median"].iloc[0], 0, looks[cell_type][1], color=colour, markersize=6, clip_on=False, zorder=3)
+            # One above the other, so that equal medians are both seen.
+            ax.plot(
+                part["median"].iloc[0], 0.04 + 0.08 * i, looks[cell_type][1], color=colour, markersize=6,
+                markeredgecolor="white", transform=ax.get_xaxis_transform(), zorder=3,
+            )  # fmt: skip
         style.logarithmic(ax, "x")
         ax.set_ylim(0, None)
         style.percent(ax.yaxis)
-        ax.set_title(channels[channel], fontsize=9)
+        ax.set_title(style.words(channels[channel]), fontsize=9)
     for ax in axes[:, 0]:
         ax.set_ylabel("share of sites")
     for ax in axes[-1, :]:

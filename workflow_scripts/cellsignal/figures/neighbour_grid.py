@@ -56,6 +56,6 @@ def neighbour_grid(
         same = (known["neighbour_class_name"] == known["class_name"]).mean()
         share = f" ({same:.0%} of the {len(known):,} shown whose class is known)".replace("%", " %")
     figure.supxlabel(
-        f"below a neighbour: its class, experiment and cosine; ✓ and frame: the same class{share}", fontsize=8
+        f"\nbelow a neighbour: its class, experiment and cosine; ✓ and frame: the same class{share}", fontsize=8
     )
     return figure

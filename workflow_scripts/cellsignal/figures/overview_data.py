@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellsignal.explained_sites import Explanations
 from cellsignal.figures.site_images import composite, stretch
+from cellsignal.figures.style import words
 from cellsignal.figures.thumbnails import thumbnail, veil
 
 ROLES = {
@@ -68,7 +69,7 @@ def explained(
                 ],
             }
         )
-    return {"channels": list(channels), "layer": found.layer, "images": images, "sites": listed}
+    return {"channels": [words(name) for name in channels], "layer": found.layer, "images": images, "sites": listed}
 
 
 def searchable(wells: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from cellsignal.figures.headlines import Headline
 from cellsignal.figures.overview_script import SCRIPT, STYLE
 from cellsignal.figures.page_base import document
+from cellsignal.figures.style import words
 from cellsignal.figures.thumbnails import data_uri
 
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
@@ -125,7 +126,9 @@ def _figure(picture: Picture) -> str:
 
 def _explorer(explained: dict[str, Any]) -> str:
     """Pickers, the gallery, one site in detail, and the search; the script fills them."""
-    channels = "".join(f'<option value="{i}">{escape(name)}</option>' for i, name in enumerate(explained["channels"]))
+    channels = "".join(
+        f'<option value="{i}">{escape(words(name))}</option>' for i, name in enumerate(explained["channels"])
+    )
     return f"""<section id="look" aria-labelledby="look-title">
 <h2 id="look-title">Look at wells</h2>
 <form id="search-form" role="search">

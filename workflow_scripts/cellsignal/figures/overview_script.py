@@ -20,6 +20,8 @@ nav a {{ display: inline-block; padding: 2px 0; }}
 .numbers b {{ display: block; font-size: 24px; line-height: 1.3; }}
 figure {{ margin: 0 0 26px; }} figcaption {{ font-size: 13.5px; max-width: 80ch; }}
 .picture {{ overflow-x: auto; border: 1px solid #e4e4e4; border-radius: 6px; padding: 8px; }}
+@media (max-width: 960px) {{ .picture::before {{ content: "scroll sideways →"; position: sticky; left: 0;
+  font-size: 12px; color: var(--muted); }} }}
 .picture img {{ display: block; max-width: max(100%, 900px); height: auto; }}
 summary {{ cursor: pointer; color: var(--accent); padding: 4px 0; }}
 .tables {{ margin: 4px 0 0; }} .download span {{ color: var(--muted); }}

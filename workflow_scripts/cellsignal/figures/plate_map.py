@@ -10,15 +10,11 @@ from matplotlib.lines import Line2D
 
 from cellsignal.figures import style
 
-WELL_TYPES = {
-    "treatment": ("treatment", style.SKY, "o"),
-    "positive_control": ("positive control", style.ORANGE, "s"),
-    "negative_control": ("negative control", style.BLACK, "D"),
-}
+WELL_TYPES = {kind: (style.words(kind), *look[:2]) for kind, look in style.WELL_TYPES.items()}
 OUTCOMES = {
-    "correct": ("correct", style.BLUE, "o"),
-    "wrong": ("wrong", style.VERMILLION, "X"),
-    "unknown": ("truth not known", "#BBBBBB", "."),
+    "correct": ("class found", style.BLUE, "o"),
+    "wrong": ("another called", style.ORANGE, "X"),
+    "unknown": ("class not known", "#BBBBBB", "."),
 }
 
 
@@ -46,9 +42,9 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
         plate = wells[wells["plate_id"] == plate_id]
         _wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
         _controls(centre, plate, controls, rows, columns, cell)
-        left.set_title(f"{plate_id}\n{_counts(plate, 'well_type', WELL_TYPES)}", fontsize=9)
+        left.set_title(f"{plate_id}\nwell types", fontsize=9)
         _wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
-        right.set_title(f"{plate_id}\n{_counts(plate, 'outcome', OUTCOMES)}", fontsize=9)
+        right.set_title(f"{plate_id}\n{_found(plate['outcome'])}", fontsize=9)
     # Legends fill by column: a row for the well types, a row for the outcomes.
     entries = [entry for pair in zip(WELL_TYPES.values(), OUTCOMES.values(), strict=True) for entry in pair]
     figure.legend(
@@ -62,9 +58,9 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
     return figure
 
 
-def _counts(plate: pd.DataFrame, column: str, kinds: dict[str, tuple[str, str, str]]) -> str:
-    numbers = plate[column].value_counts()
-    return ", ".join(f"{numbers[k]} {k.replace('_', ' ')}" for k in kinds if k in numbers)
+def _found(outcome: pd.Series) -> str:
+    known = int((outcome != "unknown").sum())
+    return f"{int((outcome == 'correct').sum()):,} of {known:,} wells found" if known else "no class is known"
 
 
 def _controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, columns: int, cell: float) -> None:

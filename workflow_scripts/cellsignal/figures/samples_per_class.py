@@ -11,11 +11,6 @@ from cellsignal.figures import style
 
 MOST_SETS = 10  # per well type; more different sizes are drawn in intervals
 LEAST = 0.5  # classes, where bars start
-LOOKS = {  # well type → colour, hatch
-    "treatment": (style.MUTED, ""),
-    "positive_control": (style.VERMILLION, "////"),
-    "negative_control": (style.BLACK, "...."),
-}
 
 
 def count_samples(sites: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +65,7 @@ def _intervals(sizes: list[int]) -> list[tuple[int, int]]:
 def _bars(sets: pd.DataFrame) -> list[tuple[str, int, int, int]]:
     """(well type, least, largest number of wells, classes) of each bar."""
     bars = []
-    for kind in (kind for kind in LOOKS if kind in set(sets["well_type"])):
+    for kind in (kind for kind in style.WELL_TYPES if kind in set(sets["well_type"])):
         of_kind = sets[sets["well_type"] == kind]
         for low, high in _intervals(sorted(set(of_kind["wells"]))):
             count = int(of_kind.loc[of_kind["wells"].between(low, high), "classes"].sum())
@@ -79,13 +74,13 @@ def _bars(sets: pd.DataFrame) -> list[tuple[str, int, int, int]]:
 
 
 def _sets(ax: Axes, sets: pd.DataFrame, bars: list[tuple[str, int, int, int]]) -> None:
-    for kind, (colour, hatch) in LOOKS.items():
+    for kind, (colour, _, hatch, _) in style.WELL_TYPES.items():
         rows = [(y, count) for y, (of_kind, _, _, count) in enumerate(bars) if of_kind == kind]
         if rows:
             at, counts = zip(*rows, strict=True)
             # From a half on, so that a single class is a bar, too.
             widths = np.subtract(counts, LEAST)
-            ax.barh(at, widths, left=LEAST, color=colour, hatch=hatch, edgecolor="white", label=kind.replace("_", " "))
+            ax.barh(at, widths, left=LEAST, color=colour, hatch=hatch, edgecolor="white", label=style.words(kind))
     for y, (_, _, _, count) in enumerate(bars):
         ax.text(count, y, f" {count:,}", va="center", fontsize=8)
     names = [f"{low:,}" if low == high else f"{low:,}–{high:,}" for _, low, high, _ in bars]

@@ -9,6 +9,8 @@ from matplotlib.patches import Patch
 from cellsignal.figures import style
 from cellsignal.figures.intervals import wilson
 
+FINE = 5000  # wells; of fewer, a second decimal is less than a well
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -39,6 +41,7 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     figure, axes = style.panels(1, 1, 9.0, 1.3 + 0.42 * len(rungs))
     ax = axes[0, 0]
     first = next((rung for rung in rungs if not rung.reference), None)
+    digits = 2 if max(rung.wells for rung in rungs) >= FINE else 1
     for y, rung in enumerate(rungs):
         low, high = rung.spread or wilson(round(rung.accuracy * rung.wells), rung.wells)
         look = (
@@ -48,9 +51,9 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
         )
         ax.barh(y, rung.accuracy, height=0.68, **look)
         ax.hlines(y, low, high, color=style.INK, linewidth=1.2)
-        text = f"{rung.accuracy:.2%}".replace("%", " %")
+        text = f"{rung.accuracy:.{digits}%}".replace("%", " %")
         if first is not None and rung is not first and not rung.reference:
-            text += f"  ({100 * (rung.accuracy - first.accuracy):+.2f})".replace("-", "−")
+            text += f"  ({100 * (rung.accuracy - first.accuracy):+.{digits}f})".replace("-", "−")
         # Past the interval; the axis leaves room for it.
         ax.text(max(high, rung.accuracy) + 0.012, y, text, va="center", fontsize=8.5)
     wells = sorted({rung.wells for rung in rungs})
@@ -62,7 +65,8 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     ax.spines["bottom"].set_bounds(0, 1)
     style.percent(ax.xaxis)
-    ax.set_xlabel("accuracy: wells whose class is right (line: spread, by default Wilson 95 % interval)")
+    line = "spread" if any(rung.spread for rung in rungs) else "Wilson 95 % interval"
+    ax.set_xlabel(f"accuracy: share of wells whose class is right (line: {line})")
     ax.set_title(title + (f", {wells[0]:,} wells" if len(wells) == 1 else ""))
     handles = [Patch(facecolor="white", edgecolor=style.MUTED, hatch="////", label="reference")]
     if first is not None:

@@ -61,7 +61,7 @@ def site_images(images: np.ndarray, channels: Sequence[str], titles: Sequence[st
     if extra:
         axes[0, 0].set_title("composite", fontsize=9)
     for c, name in enumerate(channels):
-        axes[0, c + extra].set_title(name, fontsize=9)
+        axes[0, c + extra].set_title(style.words(name), fontsize=9)
         if extra:  # the channel's colour in the composite, as a rule above the column
             rule = axes[0, c + extra].spines["top"]
             rule.set(visible=True, color=tuple(colours[c]), linewidth=4, capstyle="butt")

@@ -33,6 +33,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 CELL_TYPES = {"HUVEC": (BLUE, "o"), "RPE": (ORANGE, "s"), "HEPG2": (GREEN, "^"), "U2OS": (PURPLE, "D")}
 """Colour and marker of the RxRx1 cell types; others take what is left, see `cell_type_styles`."""
 
+WELL_TYPES = {
+    "treatment": (MUTED, "o", "", "-"),
+    "positive_control": (VERMILLION, "s", "////", (0, (4, 1.5))),
+    "negative_control": (BLACK, "D", "....", (0, (1.5, 1))),
+}
+"""Colour, marker, hatch and dash of the well types; none of the colours is a cell type's."""
+
 CHANNEL_RGB = ((19, 0, 249), (42, 255, 31), (255, 0, 25), (45, 255, 252), (250, 0, 253), (254, 255, 40))
 """Colours that the users of RxRx1 know its channels w1 to w6 by, 0–255 (rxrx1-utils, `rxrx.io`)."""
 
@@ -169,6 +176,11 @@ def bare(ax: Axes) -> None:
     ax.set_yticks([])
     for spine in ax.spines.values():
         spine.set_visible(False)
+
+
+def words(name: str) -> str:
+    """A name of the data, such as `endoplasmic_reticulum`, as people write it."""
+    return name.replace("_", " ")
 
 
 def row_label(ax: Axes, text: str, inches: float) -> None:

@@ -13,12 +13,7 @@ from cellsignal.embedding import embed_tsne, unit_length
 from cellsignal.figures import style
 
 JUNK = "no sample"
-KINDS = {  # colour and marker
-    "treatment": (style.SKY, "o"),
-    "positive_control": (style.ORANGE, "s"),
-    "negative_control": (style.BLACK, "D"),
-    JUNK: (style.VERMILLION, "X"),
-}
+KINDS = {kind: look[:2] for kind, look in style.WELL_TYPES.items()} | {JUNK: (style.PURPLE, "X")}  # colour, marker
 LABELLED = 60  # classes; more are not named on the map
 
 
@@ -69,12 +64,12 @@ def template_map(maps: Sequence[TemplateMap], classes: pd.DataFrame) -> Figure:
         ax = axes[titles.index(one.title), heads.index(one.head)]
         ax.axis("on")
         _cloud(ax, one.points, kinds, classes["name"].tolist())
-        ax.set_title(f"{one.head.replace('_', ' ')}, {one.title}\n{_numbers(one)}", fontsize=9)
+        ax.set_title(f"{style.words(one.head)}, {one.title}\n{_numbers(one)}", fontsize=9)
         style.bare(ax)
     present = [kind for kind in KINDS if kind in set(kinds)]
     handles = [
         Line2D([], [], color=KINDS[kind][0], marker=KINDS[kind][1], linestyle="",
-               label=f"{kind.replace('_', ' ')} ({int((kinds == kind).sum()):,})")
+               label=f"{style.words(kind)} ({int((kinds == kind).sum()):,})")
         for kind in present
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

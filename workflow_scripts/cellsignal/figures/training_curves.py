@@ -80,11 +80,9 @@ def _panel(ax: Axes, runs: pd.DataFrame, quantity: str, rounds: list[int]) -> No
     ended = runs.dropna(subset=["validation_accuracy"])
     if not ended.empty:
         last = ended.sort_values("epoch").groupby(["round", "fold"])["validation_accuracy"].last()
-        means = ", ".join(f"{100 * value:.1f} %" for value in last.groupby("round").mean())
-        ax.text(
-            0.98, 0.04, f"end, mean of folds: {means}", transform=ax.transAxes, ha="right", fontsize=7.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
-        )  # fmt: skip
+        means = last.groupby("round").mean()
+        ends = " → ".join(f"{100 * mean:.1f}" for mean in means)  # by round
+        ax.set_title(f"validation at the end: {ends} %", fontsize=8, color=style.MUTED, pad=3)
 
 
 def _lines(

@@ -27,8 +27,9 @@ def progress_text(run: RunProgress) -> Iterator[str | Table]:
         yield "Other jobs that have begun, or failed"
         yield _others(others)
     if not run.finished:
-        unknown = f", and {run.unknown:,} jobs of unknown length" if run.unknown else ""
-        yield f"What is left would take {duration(run.seconds_left)}{unknown}, one job after the other."
+        parts = [duration(run.seconds_left)] if run.seconds_left or not run.unknown else []
+        parts += [f"{run.unknown:,} jobs of unknown length"] if run.unknown else []
+        yield f"What is left, one job after the other: {' and '.join(parts)}."
 
 
 def _rules(run: RunProgress) -> Table:
