@@ -48,7 +48,9 @@ def silent_accounting():
     if getattr(workflow.executor_settings, "status_command", None) != "sacct":
         return ""
     try:
-        subprocess.run(["sacct", "--noheader", "--jobs=0"], capture_output=True, text=True, check=True, timeout=60)
+        subprocess.run(
+            ["sacct", "--noheader", "--jobs=0"], capture_output=True, text=True, check=True, timeout=60
+        )
     except subprocess.CalledProcessError as error:
         return error.stderr.strip()
     except (OSError, subprocess.SubprocessError) as error:
