@@ -43,8 +43,29 @@ onerror:
     print(*slurm_errors(), sep="\n", file=sys.stderr)
 
 
+def silent_accounting():
+    """What sacct says where this run would ask it for its jobs and slurmdbd does not answer; empty otherwise."""
+    if getattr(workflow.executor_settings, "status_command", None) != "sacct":
+        return ""
+    try:
+        subprocess.run(
+            ["sacct", "--noheader", "--jobs=0"], capture_output=True, text=True, check=True, timeout=60
+        )
+    except subprocess.CalledProcessError as error:
+        return error.stderr.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return ""
+
+
 # A Snakemake that is killed leaves its jobs in the queue; another one would do their work a second time.
+# One that gets no answer about its jobs says nothing and waits.
 onstart:
+    if unanswered := silent_accounting():
+        stop(
+            f"SLURM's accounting does not answer, so this run would never see its jobs end:\n  {unanswered}\n"
+            "Run again when slurmdbd is up, or with --slurm-status-command squeue, which asks slurmctld."
+        )
     if left := queued_jobs():
         listed = "\n".join(f"  {text}" for _, text in left)
         stop(

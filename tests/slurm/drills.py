@@ -34,7 +34,7 @@ def adapted_profile(**variables: Any) -> dict[str, Any]:
 def write_profile(project: Project, changes: Mapping[str, Any] | None = None, **variables: Any) -> None:
     """That profile with changes (mappings merge), and quicker to look at the queue."""
     profile = adapted_profile(**variables)
-    quick = {"slurm-init-seconds-before-status-checks": 2, "latency-wait": 20}
+    quick = {"slurm-init-seconds-before-status-checks": 2, "max-status-checks-per-second": 1, "latency-wait": 20}
     path = project.folder / PROFILE / "config.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(merged(merged(profile, quick), changes or {})))
@@ -74,8 +74,9 @@ class Run:
 
     def kill(self) -> None:
         """End it without notice, so that it cannot cancel its jobs."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def end(self, succeeds: bool = True) -> str:
         """Wait for its end; its output."""
@@ -100,8 +101,7 @@ class Drill:
     def stop(self) -> None:
         """End what is left of it, here and on the cluster."""
         for run in self.runs:
-            if run.process.poll() is None:
-                run.kill()
+            run.kill()
         self.cluster.command("scancel", "--user=root")
         self.cluster.wait("an empty queue", lambda: not self.cluster.jobs())
 

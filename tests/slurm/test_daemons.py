@@ -18,10 +18,22 @@ def test_a_run_outlasts_a_restart_of_slurmctld(drill: Drill, reference: bytes) -
     drill.check_aftermath()
 
 
-def test_with_sacct_a_run_follows_its_jobs_through_accounting(drill: Drill, reference: bytes) -> None:
+def test_with_sacct_a_run_is_refused_without_slurmdbd_and_outlasts_its_restart(drill: Drill, reference: bytes) -> None:
     write_profile(drill.project, {"slurm-status-command": "sacct"})
+    drill.cluster.stop("slurmdbd")
+    try:
+        output = drill.start().end(succeeds=False)
+        assert "SLURM's accounting does not answer" in output and "--slurm-status-command squeue" in output
+        assert "has been submitted" not in output and not drill.cluster.jobs()
+    finally:
+        drill.cluster.start_slurmdbd()
     run = drill.start()
     job = drill.trains(run)
+    drill.cluster.stop("slurmdbd")
+    try:
+        drill.wait("end of the job", lambda: not drill.cluster.jobs(), run)
+    finally:
+        drill.cluster.start_slurmdbd()
     run.end()
     assert drill.weights() == reference
     [[state, gpu]] = [

@@ -115,12 +115,16 @@ def test_a_full_disk_and_a_read_only_folder_are_told_and_a_plain_rerun_completes
     with small_disk(results, megabytes=64) as disk:
         shutil.copytree(project.folder / "kept", results, symlinks=True, dirs_exist_ok=True)
         disk.fill(16 * 1024)
-        output = project.fail(store, "--force")
+        script, edited = "workflow_scripts/pack_plate.py", "CHANGED = True\nwith run("
+        project.edit(script, "with run(", edited)
+        output = project.fail(store)
         assert f"pack_plate: {store}: cannot be written: No space left on device; it needs " in output
         assert "Make room, then run again" in output
         assert not (project.folder / store).exists() and not list(results.rglob("*.part*"))
         disk.make_room()
-        project.run(store)  # `all` is there already and would not ask for it
+        assert project.planned()["pack_plate"] == 12  # this one, too, and what follows
+        project.edit(script, edited, "with run(")
+        project.run(store)  # now nothing else is out of date, and `all` would not ask for it
         check(project)
 
         disk.read_only()

@@ -33,6 +33,15 @@ def test_the_cluster_profile_sends_the_rules_that_need_a_gpu_to_its_gpu_partitio
     assert profile["default-resources"]["slurm_partition"] != "gpu" and profile["default-resources"]["gpu"] == 0
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*/config.yaml")), ids=lambda path: path.parent.name)
+def test_the_readme_of_the_profiles_explains_every_entry(path: Path) -> None:
+    explained = (ROOT / "profiles/README.md").read_text()
+    profile = yaml.safe_load(path.read_text())
+    entries = {name for name in profile if not name.startswith("__")}
+    variables = set(profile.get("__variables__", {})) - {"trainings"}  # no setting: the rules that `gpus` is about
+    assert {name for name in entries | variables if not re.search(rf"`{name}\b", explained)} == set()
+
+
 def test_every_rule_says_what_it_needs_and_what_it_does() -> None:
     for name, text in rules().items():
         for entry in ("threads:", "mem_mb=", "runtime=", "message:", "script:"):
