@@ -176,7 +176,7 @@ def test_points_of_no_known_class_are_grey_and_no_group() -> None:
     points = np.random.default_rng(0).normal(size=(20, 2))
     row = MapRow("", points, 0.9, {"class": Measure(1.0, 0.5, 0.0)})
     ax = embedding_map([row], {"class": ["", "a"] * 10}).axes[0]
-    assert ax.get_title(loc="left").startswith("class: 1 group\n")
+    assert ax.get_title(loc="left").startswith("class: 1 group (grey: not known to the figure)\n")
     assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
 
