@@ -1,5 +1,7 @@
 """Figures of what the models learned say what their tables say; each measure against a plain computation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,6 +202,14 @@ def test_junk_templates_that_gather_are_marked_and_counted(heads: list[str]) -> 
     clouds = {len(cloud.get_offsets()): cloud for cloud in axes[0].collections}
     assert sorted(clouds) == [0, 4, 36] and clouds[4].get_offsets().tolist() == maps[0].points[junk].tolist()
     assert "100 % of the neighbours of junk are junk (chance 8 %)" in axes[0].get_title(loc="left")
+
+
+def test_names_of_templates_do_not_lie_on_each_other() -> None:
+    points = np.array([[0.0, 0.0], [0.01, 0.0], [0.012, 0.001], [10.0, 10.0]])
+    one = replace(map_templates(np.eye(4), np.ones(4), "head", "", 0), points=points)
+    classes = pd.DataFrame({"name": ["a", "b", "c", "d"], "well_type": "treatment", "samples": 1})
+    ax = template_map([one], classes).axes[0]
+    assert [(text.get_text(), text.get_va()) for text in ax.texts] == [("a", "bottom"), ("b", "top"), ("d", "bottom")]
 
 
 def test_templates_without_junk_have_no_number_for_it() -> None:
