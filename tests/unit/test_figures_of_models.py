@@ -15,6 +15,7 @@ from cellsignal.figures.channel_attention import channel_attention, mean_attenti
 from cellsignal.figures.control_certainty import control_certainty, measure_certainty
 from cellsignal.figures.embedding_map import MapRow, Measure, embedding_map
 from cellsignal.figures.image_means import distribute, image_means
+from cellsignal.figures.grad_cam_grid import grad_cam_grid
 from cellsignal.figures.kernel_bands import band_table, kernel_bands
 from cellsignal.figures.neighbour_grid import neighbour_grid
 from cellsignal.figures.plate_effect import plate_effect
@@ -283,6 +284,16 @@ def test_attention_is_averaged_by_cell_type_and_class() -> None:
     assert texts(left) == ["0.75", "0.60", "−1.00", "0.10", "0.00", "1.00"] and texts(right)[0] == "0.38"
     assert [text.get_text() for text in left.texts if text.get_weight() == "bold"] == ["0.75", "0.10", "1.00"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["HUVEC, a (2)", "HUVEC, b (1)", "RPE, a (1)"]
+
+
+def test_a_screen_of_one_channel_has_nothing_to_compare() -> None:
+    sites = pd.DataFrame({"cell_type": ["cells"], "class_name": ["a"]})
+    table = mean_attention(site_attention(sites, np.ones((1, 1)), np.ones((1, 1)), ["DNA"]), ["DNA"])
+    assert texts(channel_attention(table, ["DNA"], "x").axes[0])[0].startswith("The screen has one channel")
+    images, cams = np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 8, 8))
+    figure = grad_cam_grid(images, cams, ["DNA"], ["one"], np.ones((1, 1)), "backbone.layer4")
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["Grad-CAM", "DNA"]
+    assert figure.axes[1].get_xlabel() == "" and figure.get_supxlabel() == "Grad-CAM of backbone.layer4"
 
 
 def test_kernel_bands_marks_constant_inputs_and_tells_the_measures() -> None:

@@ -8,6 +8,7 @@ or a label carries it too, so that figures survive printing in grey.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -181,6 +182,11 @@ def bare(ax: Axes) -> None:
 def words(name: str) -> str:
     """A name of the data, such as `endoplasmic_reticulum`, as people write it."""
     return name.replace("_", " ")
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Write `text` below a figure, in as many lines as its width asks for."""
+    figure.supxlabel(fill(text, int(15 * figure.get_figwidth())), fontsize=8)  # letters of 8 points per inch
 
 
 def row_label(ax: Axes, text: str, inches: float) -> None:
