@@ -14,8 +14,8 @@ from cellsignal.figures.averaging import averaging
 from cellsignal.figures.channel_attention import channel_attention, mean_attention, site_attention
 from cellsignal.figures.control_certainty import control_certainty, measure_certainty
 from cellsignal.figures.embedding_map import MapRow, Measure, embedding_map
-from cellsignal.figures.image_means import distribute, image_means
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
+from cellsignal.figures.image_means import distribute, image_means
 from cellsignal.figures.kernel_bands import band_table, kernel_bands
 from cellsignal.figures.neighbour_grid import neighbour_grid
 from cellsignal.figures.plate_effect import plate_effect
