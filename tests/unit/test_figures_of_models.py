@@ -271,7 +271,7 @@ def test_neighbours_are_listed_nearest_first_and_withheld_classes_stay_empty() -
     figure = neighbour_grid(table.assign(class_name="g1"), images, ["red", "green"], ["E0_w0_1"])
     labels = [ax.get_xlabel() for ax in figure.axes]
     assert labels == ["g1\nthe well", "✓ g1\nE1, 0.90", "called g0\nE1, 0.40"]
-    assert "100 % of the 1 shown" in figure.get_supxlabel()
+    assert "100\u00a0% of the 1 shown" in figure.get_supxlabel()
 
 
 def test_attention_is_averaged_by_cell_type_and_class() -> None:
