@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import AutoLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from cellsignal.errors import BadInput
 from cellsignal.files import atomic
@@ -147,6 +147,8 @@ def note(text: str, width: float = 7.0) -> Figure:
 def percent(axis: Axis, grid: bool = True) -> None:
     """Label an axis of shares (0–1) in percent, and draw its grid."""
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    if isinstance(axis.get_major_locator(), AutoLocator):
+        axis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # no tick at 12.5 %, which would read 12 %
     if grid:
         axis.grid(True)
 
