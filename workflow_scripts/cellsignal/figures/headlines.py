@@ -28,7 +28,7 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     found = []
     parts = (
         ("test", "Accuracy, test wells", "as submitted, with what is known of the plate layout"),
-        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without that knowledge"),
+        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without the layout"),
     )
     for key, name, how in parts:
         part = scores[key]

@@ -158,7 +158,7 @@ def _explorer(explained: dict[str, Any]) -> str:
 </div>
 <div>
 <dl id="facts"></dl>
-<table><caption>Attention: how well the Grad-CAM agrees with each channel, largest = 1</caption>
+<table{" hidden" * (len(explained["channels"]) == 1)}><caption>Attention: how well the Grad-CAM agrees with each channel, largest = 1</caption>
 <thead><tr><th scope="col">channel</th><th scope="col">correlation</th><th scope="col">1 − distance (eq. 15)</th></tr>
 </thead><tbody id="attention"></tbody></table>
 </div>
