@@ -93,8 +93,10 @@ def _cloud(ax: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str]) ->
         ax.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, alpha=0.85)
     if len(points) <= LABELLED:
         for name, (x, y), above in _named(points, names):
-            at = {"xytext": (0, 5), "va": "bottom"} if above else {"xytext": (0, -5), "va": "top"}
-            ax.annotate(name, (x, y), textcoords="offset points", fontsize=6.5, ha="center", **at)
+            offset, side = (5, "bottom") if above else (-5, "top")
+            ax.annotate(
+                name, (x, y), xytext=(0, offset), textcoords="offset points", fontsize=6.5, ha="center", va=side
+            )  # fmt: skip
     ax.margins(0.08)
 
 
