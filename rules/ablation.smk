@@ -45,9 +45,10 @@ rule ablation_ladder:
     input:
         stage=stage(recipe, "ablation_ladder", {}),
         receipts=receipt(recipe("ablation.json")),
-        table=ancient(recipe("ablation.json")),
+        ablation=ancient(recipe("ablation.json")),
     output:
         figure=figure("ablation", "svg", RESULTS),
+        table=table("ablation", RESULTS),
         receipt=receipt(recipe("figures/ablation.svg")),
     log:
         recipe("logs/ablation_ladder.log"),

@@ -113,10 +113,10 @@ def test_ladder_bars_are_the_accuracies_on_an_axis_from_zero() -> None:
 
 def test_ladder_draws_the_given_spread_and_a_loss() -> None:
     ax = score_ladder([Rung("a", 0.8, 100, spread=(0.7, 0.95)), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
-    assert texts(ax)[2].endswith("(+10.00)")  # over a, not over b
+    assert texts(ax)[2].endswith("(+10.0)")  # over a, not over b
     assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.7, 0.95]
     assert ax.collections[1].get_segments()[0][:, 0] == pytest.approx(wilson(30, 60))
-    assert texts(ax)[1].endswith("(−30.00)")
+    assert texts(ax)[1].endswith("(−30.0)")
     assert ax.get_yticklabels()[1].get_text() == "b\n60 wells"
 
 

@@ -1,5 +1,7 @@
 """Figures of what the models learned say what their tables say; each measure against a plain computation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from cellsignal.figures.averaging import averaging
 from cellsignal.figures.channel_attention import channel_attention, mean_attention, site_attention
 from cellsignal.figures.control_certainty import control_certainty, measure_certainty
 from cellsignal.figures.embedding_map import MapRow, Measure, embedding_map
+from cellsignal.figures.grad_cam_grid import grad_cam_grid
 from cellsignal.figures.image_means import distribute, image_means
 from cellsignal.figures.kernel_bands import band_table, kernel_bands
 from cellsignal.figures.neighbour_grid import neighbour_grid
@@ -176,7 +179,7 @@ def test_points_of_no_known_class_are_grey_and_no_group() -> None:
     points = np.random.default_rng(0).normal(size=(20, 2))
     row = MapRow("", points, 0.9, {"class": Measure(1.0, 0.5, 0.0)})
     ax = embedding_map([row], {"class": ["", "a"] * 10}).axes[0]
-    assert ax.get_title(loc="left").startswith("class: 1 group\n")
+    assert ax.get_title(loc="left").startswith("class: 1 group (grey: not known to the figure)\n")
     assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
 
@@ -200,6 +203,14 @@ def test_junk_templates_that_gather_are_marked_and_counted(heads: list[str]) -> 
     clouds = {len(cloud.get_offsets()): cloud for cloud in axes[0].collections}
     assert sorted(clouds) == [0, 4, 36] and clouds[4].get_offsets().tolist() == maps[0].points[junk].tolist()
     assert "100 % of the neighbours of junk are junk (chance 8 %)" in axes[0].get_title(loc="left")
+
+
+def test_names_of_templates_do_not_lie_on_each_other() -> None:
+    points = np.array([[0.0, 0.0], [0.01, 0.0], [0.012, 0.001], [10.0, 10.0]])
+    one = replace(map_templates(np.eye(4), np.ones(4), "head", "", 0), points=points)
+    classes = pd.DataFrame({"name": ["a", "b", "c", "d"], "well_type": "treatment", "samples": 1})
+    ax = template_map([one], classes).axes[0]
+    assert [(text.get_text(), text.get_va()) for text in ax.texts] == [("a", "bottom"), ("b", "top"), ("d", "bottom")]
 
 
 def test_templates_without_junk_have_no_number_for_it() -> None:
@@ -260,7 +271,7 @@ def test_neighbours_are_listed_nearest_first_and_withheld_classes_stay_empty() -
     figure = neighbour_grid(table.assign(class_name="g1"), images, ["red", "green"], ["E0_w0_1"])
     labels = [ax.get_xlabel() for ax in figure.axes]
     assert labels == ["g1\nthe well", "✓ g1\nE1, 0.90", "called g0\nE1, 0.40"]
-    assert "100 % of the 1 shown" in figure.get_supxlabel()
+    assert "100\u00a0% of the 1 shown" in figure.get_supxlabel()
 
 
 def test_attention_is_averaged_by_cell_type_and_class() -> None:
@@ -273,6 +284,16 @@ def test_attention_is_averaged_by_cell_type_and_class() -> None:
     assert texts(left) == ["0.75", "0.60", "−1.00", "0.10", "0.00", "1.00"] and texts(right)[0] == "0.38"
     assert [text.get_text() for text in left.texts if text.get_weight() == "bold"] == ["0.75", "0.10", "1.00"]
     assert [label.get_text() for label in left.get_yticklabels()] == ["HUVEC, a (2)", "HUVEC, b (1)", "RPE, a (1)"]
+
+
+def test_a_screen_of_one_channel_has_nothing_to_compare() -> None:
+    sites = pd.DataFrame({"cell_type": ["cells"], "class_name": ["a"]})
+    table = mean_attention(site_attention(sites, np.ones((1, 1)), np.ones((1, 1)), ["DNA"]), ["DNA"])
+    assert texts(channel_attention(table, ["DNA"], "x").axes[0])[0].startswith("The screen has one channel")
+    images, cams = np.zeros((1, 1, 8, 8), np.uint8), np.zeros((1, 8, 8))
+    figure = grad_cam_grid(images, cams, ["DNA"], ["one"], np.ones((1, 1)), "backbone.layer4")
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == ["Grad-CAM", "DNA"]
+    assert figure.axes[1].get_xlabel() == "" and figure.get_supxlabel() == "Grad-CAM of backbone.layer4"
 
 
 def test_kernel_bands_marks_constant_inputs_and_tells_the_measures() -> None:

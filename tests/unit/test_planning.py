@@ -14,7 +14,7 @@ from small_screens import Row, public_rows, settings, write_csv
 from cellsignal import planning, screens
 from cellsignal.config.screen import ScreenSettings
 from cellsignal.files import sha256_file, write_json
-from cellsignal.planning import Packed, Summary, summarize
+from cellsignal.planning import Packed, PlatePlan, Summary, summarize
 from cellsignal.screens import read_screen
 
 EXPERIMENTS = {"HUVEC-01": "train", "RPE-01": "train", "HUVEC-02": "test"}
@@ -397,3 +397,11 @@ def test_a_simulated_screen_is_planned_without_any_file(tmp_path: Path, reads: l
     reads.clear()
     assert plan(tmp_path / "none", tmp_path / "summary.json", chosen) == summary
     assert reads == []
+
+
+def test_example_plates_are_of_as_many_cell_types_as_can_be() -> None:
+    of = {"H1": "HUVEC", "H2": "HUVEC", "H3": "HUVEC", "R1": "RPE", "U1": "U2OS"}
+    summary = Summary({name: PlatePlan(cell, 1, "") for name, cell in of.items()}, sorted(set(of.values())), [], 2, {})
+    assert summary.examples(2) == ["H1", "R1"]
+    assert summary.examples(4) == ["H1", "R1", "U1", "H2"]
+    assert sorted(summary.examples(9)) == sorted(of)

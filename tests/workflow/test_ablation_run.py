@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 from projects import Project, job_counts
 
 RECIPE = "results/tiny_screen/tiny"
@@ -41,6 +42,8 @@ def test_rungs_share_what_the_recipe_has_made_and_the_table_passes_the_audit(pro
     }.items():
         assert of_ablation[name] == of_score[same], name
     assert (project.folder / RECIPE / "figures/ablation.svg").read_bytes().startswith(b"<?xml")
+    behind = pd.read_csv(project.folder / RECIPE / "figures/ablation.csv")
+    assert behind.set_index("name")["accuracy"].to_dict() == pytest.approx(of_ablation, abs=1e-5)
     assert "PASSED" in project.audit(f"{RECIPE}/ablation.json")
 
 

@@ -32,6 +32,8 @@ def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: s
     """
     if attention.empty:
         return style.note("No site was explained.")
+    if len(channels) == 1:
+        return style.note("The screen has one channel: there is none to compare its attention with.")
     rows = len(attention)
     figure, axes = style.panels(
         1, len(MEASURES), 2.4 + 2 * (1.2 + 0.62 * len(channels)), 1.9 + 0.3 * rows, sharey="row"
@@ -60,7 +62,7 @@ def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: s
         ax.set_title(title, fontsize=9)
         bar = figure.colorbar(image, ax=ax, fraction=0.06, pad=0.02)
     bar.set_label("share of the site's largest, mean of sites")
-    figure.supxlabel(f"Grad-CAM of {layer}; in brackets: sites; bold: the largest of a row", fontsize=8)
+    style.footnote(figure, f"Grad-CAM of {layer}; in brackets: sites; bold: the largest of a row")
     figure.align_ylabels()
     return figure
 

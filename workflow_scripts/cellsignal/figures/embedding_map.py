@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cellsignal.figures import style
 
-LEGEND_GROUPS = 24  # more have no legend
+LEGEND_GROUPS, LEGEND_COLUMNS = 24, 4  # more groups have no legend
 LABELLED_GROUPS = 60  # more are not named on the map
 
 
@@ -41,18 +41,22 @@ def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], n
     in grey); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites.
     Above each panel: the share of the nearest `neighbours` *in the embedding* that are of the same group.
     """
-    figure, axes = style.panels(len(rows), len(groups), 4.6 * len(groups), 5.0 * len(rows) + 1.0)
+    sizes = np.array([np.ptp(row.points, axis=0) for row in rows])
+    ratio = float(np.clip((sizes[:, 1] / np.maximum(sizes[:, 0], 1e-9)).max(), 0.4, 1.0))  # no higher than the maps
+    entries = max((count for count in map(_count, groups.values()) if count <= LEGEND_GROUPS), default=0)
+    height = (4.3 * ratio + 0.6) * len(rows) + 0.5 + 0.2 * np.ceil(entries / LEGEND_COLUMNS)
+    figure, axes = style.panels(len(rows), len(groups), 4.6 * len(groups), height)
     for line, row in zip(axes, rows, strict=True):
         middle = (row.points.min(0) + row.points.max(0)) / 2
-        half = 0.53 * _extent(row.points)
+        half = 0.53 * max(float(np.ptp(row.points[:, 0])), float(np.ptp(row.points[:, 1])) / ratio, 1e-9)
         for ax, (title, names) in zip(line, groups.items(), strict=True):
             named = np.asarray(names, dtype=str)
             measure = row.measures[title]
             _cloud(ax, row.points, named, title == "cell type", measure.purity, legend=row is rows[-1])
-            count = len(set(named) - {""})
+            count = _count(names)
             grey = " (grey: not known to the figure)" if "" in set(named) else ""
             ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}{grey}\n{_numbers(measure)}")
-            ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
+            ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half * ratio, half * ratio], aspect="equal")
             style.bare(ax)
         line[0].set_ylabel(f"{row.title}\ntrustworthiness {row.trustworthiness:.2f}", fontsize=9)
     figure.supxlabel(
@@ -63,9 +67,17 @@ def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], n
     return figure
 
 
+def _count(names: Sequence[str]) -> int:
+    return len(set(names) - {""})
+
+
 def _numbers(measure: Measure) -> str:
     text = f"{measure.purity:.0%} of neighbours share it (chance {measure.chance:.1%})".replace("%", " %")
-    return text if np.isnan(measure.silhouette) else f"{text}, s = {measure.silhouette:.2f}".replace("-", "−")
+    return (
+        text
+        if np.isnan(measure.silhouette)
+        else f"{text}, s = {round(measure.silhouette, 2) + 0.0:.2f}".replace("-", "−")
+    )
 
 
 def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, purity: float, legend: bool) -> None:
@@ -83,7 +95,7 @@ def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, pu
         if not legend:
             return
         ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(4, len(groups)), markerscale=1.6,
+            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(LEGEND_COLUMNS, len(groups)), markerscale=1.6,
             handletextpad=0.1, columnspacing=0.8, fontsize=7.5,
         )  # fmt: skip
     elif len(groups) <= LABELLED_GROUPS and purity > 0.4:  # else groups lie mixed, and names on one heap

@@ -23,7 +23,7 @@ def grad_cam_grid(
     attention: np.ndarray,
     layer: str,
 ) -> Figure:
-    """A row per site: the composite, the map alone, then each channel with the map laid over it.
+    """A row per site: the composite (of several channels), the map alone, then each channel below the map.
 
     `images`: uint8 or uint16 (n, channels, h, w). `cams`: float (n, h, w) in 0–1, of `explain.grad_cam`.
     `attention`: float (n, channels), of `explain.attention`, printed under each channel. `titles`: one per
@@ -38,28 +38,30 @@ def grad_cam_grid(
         if found != expected:
             raise BadInput(f"grad_cam_grid: {name} of shape {found}, expected {expected}")
     stretched = stretch(images)
-    columns = len(channels) + 2
+    extra = int(len(channels) > 1)  # of one channel there is no composite, and nothing to compare it with
+    columns = len(channels) + 1 + extra
     figure, axes = style.panels(sites, columns, TILE * columns + 1.2, 1.86 * sites + 0.6, close=True)
     for row in range(sites):
-        axes[row, 0].imshow(composite(stretched[row], channels))
-        axes[row, 1].imshow(cams[row], cmap=MAP, vmin=0, vmax=1)
+        if extra:
+            axes[row, 0].imshow(composite(stretched[row], channels))
+        axes[row, extra].imshow(cams[row], cmap=MAP, vmin=0, vmax=1)
         for c in range(len(channels)):
-            ax = axes[row, c + 2]
+            ax = axes[row, c + 1 + extra]
             ax.imshow(stretched[row, c], cmap="gray", vmin=0, vmax=1)
             # The stronger the map, the less of the channel is hidden below it where it is weak.
             ax.imshow(cams[row], cmap=MAP, vmin=0, vmax=1, alpha=0.55 * cams[row])
+            if not extra:
+                continue
             strongest = attention[row, c] == attention[row].max()
             text = f"{attention[row, c]:.2f}".replace("-", "−")
             ax.set_xlabel(text, fontsize=8, weight="bold" if strongest else "normal", labelpad=1)
         style.row_label(axes[row, 0], titles[row], TILE)
     for ax in axes.flat:
         style.bare(ax)
-    for column, name in enumerate(["composite", "Grad-CAM", *channels]):
+    for column, name in enumerate([*["composite"] * extra, "Grad-CAM", *channels]):
         axes[0, column].set_title(style.words(name), fontsize=9)
     bar = figure.colorbar(ScalarMappable(cmap=MAP), ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("Grad-CAM, share of the site's largest")
-    figure.supxlabel(
-        f"Grad-CAM of {layer}; below each channel: its concordance with the map (largest in size of a site = 1, bold)",
-        fontsize=8,
-    )
+    told = "; below each channel: its concordance with the map (largest in size of a site = 1, bold)"
+    style.footnote(figure, f"Grad-CAM of {layer}{told if extra else ''}")
     return figure

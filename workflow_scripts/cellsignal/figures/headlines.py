@@ -27,8 +27,8 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     """
     found = []
     parts = (
-        ("test", "Accuracy, test wells", "as submitted, with what is known of the plate layout"),
-        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without that knowledge"),
+        ("test", "Accuracy, test wells", "as submitted; the ladder tells what the plate layout adds"),
+        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without the layout"),
     )
     for key, name, how in parts:
         part = scores[key]
@@ -66,7 +66,7 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
             note += f"; without pseudo-labels {_percent(first['purity'])}"
         silhouettes = of_class["silhouette"].dropna()
         if len(silhouettes):
-            values = " to ".join(f"{value:.2f}" for value in silhouettes).replace("-", "−")
+            values = " to ".join(f"{round(value, 2) + 0.0:.2f}" for value in silhouettes).replace("-", "−")
             note += f". Silhouette: {values}"
         found.append(Headline("Clusters", value, note))
     odd = experiments.loc[experiments["outlier"].astype(bool), "experiment"].tolist()

@@ -54,8 +54,6 @@ def neighbour_grid(
     share = ""
     if len(known):
         same = (known["neighbour_class_name"] == known["class_name"]).mean()
-        share = f" ({same:.0%} of the {len(known):,} shown whose class is known)".replace("%", " %")
-    figure.supxlabel(
-        f"\nbelow a neighbour: its class, experiment and cosine; ✓ and frame: the same class{share}", fontsize=8
-    )
+        share = f" ({same:.0%} of the {len(known):,} shown whose class is known)".replace("%", "\u00a0%")
+    style.footnote(figure, f"below a neighbour: its class, experiment and cosine; ✓ and frame: the same class{share}")
     return figure

@@ -126,6 +126,7 @@ def _figure(picture: Picture) -> str:
 
 def _explorer(explained: dict[str, Any]) -> str:
     """Pickers, the gallery, one site in detail, and the search; the script fills them."""
+    alone = " hidden" if len(explained["channels"]) == 1 else ""  # one channel agrees with the map most, always
     channels = "".join(
         f'<option value="{i}">{escape(words(name))}</option>' for i, name in enumerate(explained["channels"])
     )
@@ -158,7 +159,7 @@ def _explorer(explained: dict[str, Any]) -> str:
 </div>
 <div>
 <dl id="facts"></dl>
-<table><caption>Attention: how well the Grad-CAM agrees with each channel, largest = 1</caption>
+<table{alone}><caption>Attention: how well the Grad-CAM agrees with each channel, largest = 1</caption>
 <thead><tr><th scope="col">channel</th><th scope="col">correlation</th><th scope="col">1 − distance (eq. 15)</th></tr>
 </thead><tbody id="attention"></tbody></table>
 </div>

@@ -66,8 +66,6 @@ def site_images(images: np.ndarray, channels: Sequence[str], titles: Sequence[st
             rule = axes[0, c + extra].spines["top"]
             rule.set(visible=True, color=tuple(colours[c]), linewidth=4, capstyle="butt")
     height, width = images.shape[2:]
-    figure.supxlabel(
-        f"{width} × {height} px; black to white: percentiles {LOW}–{HIGH} of each channel of each site",
-        fontsize=8,
-    )
+    text = f"{width} × {height} px; black to white: percentiles {LOW}–{HIGH} of each channel of each site"
+    style.footnote(figure, text)
     return figure

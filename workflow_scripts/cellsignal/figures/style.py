@@ -8,6 +8,7 @@ or a label carries it too, so that figures survive printing in grey.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -17,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import AutoLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from cellsignal.errors import BadInput
 from cellsignal.files import atomic
@@ -146,6 +147,8 @@ def note(text: str, width: float = 7.0) -> Figure:
 def percent(axis: Axis, grid: bool = True) -> None:
     """Label an axis of shares (0–1) in percent, and draw its grid."""
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    if isinstance(axis.get_major_locator(), AutoLocator):
+        axis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # no tick at 12.5 %, which would read 12 %
     if grid:
         axis.grid(True)
 
@@ -181,6 +184,11 @@ def bare(ax: Axes) -> None:
 def words(name: str) -> str:
     """A name of the data, such as `endoplasmic_reticulum`, as people write it."""
     return name.replace("_", " ")
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """Write `text` below a figure, in as many lines as its width asks for."""
+    figure.supxlabel(fill(text, int(15 * figure.get_figwidth())), fontsize=8)  # letters of 8 points per inch
 
 
 def row_label(ax: Axes, text: str, inches: float) -> None:

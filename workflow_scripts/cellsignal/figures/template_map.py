@@ -1,6 +1,6 @@
 """A map of a model's templates: one point per class, for each head, without and with pseudo-labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from cellsignal.embedding import embed_tsne, unit_length
 from cellsignal.figures import style
 
 JUNK = "no sample"
+HEADS = {"head": "Head that predicts", "margin_head": "Margin head"}  # of a model, in words
 KINDS = {kind: look[:2] for kind, look in style.WELL_TYPES.items()} | {JUNK: (style.PURPLE, "X")}  # colour, marker
 LABELLED = 60  # classes; more are not named on the map
 
@@ -64,7 +65,7 @@ def template_map(maps: Sequence[TemplateMap], classes: pd.DataFrame) -> Figure:
         ax = axes[titles.index(one.title), heads.index(one.head)]
         ax.axis("on")
         _cloud(ax, one.points, kinds, classes["name"].tolist())
-        ax.set_title(f"{style.words(one.head)}, {one.title}\n{_numbers(one)}", fontsize=9)
+        ax.set_title(f"{HEADS.get(one.head, style.words(one.head))}, {one.title}\n{_numbers(one)}", fontsize=9)
         style.bare(ax)
     present = [kind for kind in KINDS if kind in set(kinds)]
     handles = [
@@ -91,6 +92,23 @@ def _cloud(ax: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str]) ->
         size = 16 if len(points) > LABELLED else 34
         ax.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, alpha=0.85)
     if len(points) <= LABELLED:
-        for name, (x, y) in zip(names, points, strict=True):
-            ax.annotate(name, (x, y), xytext=(0, 5), textcoords="offset points", fontsize=6.5, ha="center")
+        for name, (x, y), above in _named(points, names):
+            offset, side = (5, "bottom") if above else (-5, "top")
+            ax.annotate(
+                name, (x, y), xytext=(0, offset), textcoords="offset points", fontsize=6.5, ha="center", va=side
+            )  # fmt: skip
     ax.margins(0.08)
+
+
+def _named(points: np.ndarray, names: list[str]) -> Iterator[tuple[str, tuple[float, float], bool]]:
+    """(name, point, above it or below) of the points whose name has room."""
+    width, height = np.ptp(points, axis=0).clip(1e-9)
+    taken: list[tuple[float, float, int]] = []  # centre of a name in shares of the panel, and its letters
+    for name, (x, y) in zip(names, points / [width, height], strict=True):
+        for above in (True, False):
+            line = y + (0.02 if above else -0.02)
+            # A letter is about 1.1 % of a panel wide, a line 2.3 % high.
+            if all(abs(x - u) > 0.0055 * (len(name) + n) or abs(line - v) > 0.023 for u, v, n in taken):
+                taken.append((x, line, len(name)))
+                yield name, (x * width, y * height), above
+                break
