@@ -150,6 +150,15 @@ def test_breakdown_bars_and_points_are_the_accuracies(wells: pd.DataFrame) -> No
     assert by_experiment.get_title(loc="left").endswith("ringed outliers: none")  # too few experiments to tell
 
 
+def test_a_breakdown_without_test_experiments_does_not_speak_of_them(wells: pd.DataFrame) -> None:
+    def words(shown: pd.DataFrame) -> list[str]:
+        figure = accuracy_breakdown(shown)
+        return [text.get_text() for text in figure.legends[0].texts] + [figure.axes[1].get_title(loc="left")]
+
+    assert sum("test" in text for text in words(wells)) == 2
+    assert not any("test" in text for text in words(wells[wells["role"] == "out_of_fold"]))
+
+
 def test_experiments_unlike_the_others_of_their_cell_type_are_ringed_and_named() -> None:
     rows = []
     for i, correct in enumerate([40, 41, 39, 40, 12, 42, 3]):

@@ -5,9 +5,14 @@ import json
 import socket
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 from projects import Project
+
+from cellsignal.embedding import plate_distances, well_vectors
+from cellsignal.predictions import read_embedding
+from cellsignal.sites import well_table
 
 SCREEN, RECIPE = "results/tiny_screen", "results/tiny_screen/tiny"
 FIGURES = [
@@ -120,6 +125,26 @@ def test_averaging_gives_every_model_its_own_accuracy(finished: Project) -> None
                 right += (called == truth.loc[file["site_id"][()][held_out].astype(str)]).tolist()
         assert right and of_sites[name] == pytest.approx(sum(right) / len(right), abs=1e-5)
     assert len(set(of_sites)) > 1  # else nothing is told apart
+
+
+def test_plate_effect_gives_every_model_its_own_distances(finished: Project) -> None:
+    """Each model's rows are those of the embeddings in its own folder."""
+    folder = finished.folder / RECIPE
+    figure = pd.read_csv(folder / "figures/plate_effect.csv")
+    sites = pd.read_parquet(finished.folder / SCREEN / "sites.parquet")
+    wells = well_table(sites).set_index("well_id", drop=False)
+    receipt = json.loads((folder / "figures/plate_effect.svg.receipt.json").read_text())
+    files = [finished.folder / "results" / name for name in receipt["reads"] if "/predictions/" in name]
+    assert len(files) == figure["model"].nunique() > 1
+    for path in files:
+        model = path.relative_to(folder / "predictions").parts[0]
+        found = read_embedding(path)
+        seen = np.isin(found.role, ["out_of_fold", "control"])
+        names, vectors = well_vectors(
+            found.embedding[seen], sites.set_index("site_id").loc[found.site_id[seen], "well_id"]
+        )
+        own = figure[figure["model"].str.startswith(f"{model}, ")]["distance"].to_numpy()
+        assert own == pytest.approx(plate_distances(vectors, wells.loc[names])["distance"].to_numpy(), abs=1e-5)
 
 
 def test_nothing_half_written_and_no_resume_state_is_left(finished: Project) -> None:

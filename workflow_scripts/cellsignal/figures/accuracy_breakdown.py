@@ -29,15 +29,13 @@ def accuracy_breakdown(wells: pd.DataFrame) -> Figure:
     looks = style.cell_type_styles(wells["cell_type"])
     _cell_types(axes[0, 0], by_type, looks)
     _experiments(axes[1, 0], by_experiment.assign(outlier=outliers(by_experiment)), looks)
-    figure.legend(
-        handles=[
-            Patch(facecolor=style.MUTED, label=ROLES["out_of_fold"]),
-            Patch(facecolor="white", edgecolor=style.MUTED, hatch="////", label=ROLES["test"]),
-            Line2D([], [], color=style.INK, linewidth=1.2, label="Wilson 95 % interval"),
-        ],
-        loc="outside lower center",
-        ncols=3,
-    )
+    bars = {
+        "out_of_fold": Patch(facecolor=style.MUTED, label=ROLES["out_of_fold"]),
+        "test": Patch(facecolor="white", edgecolor=style.MUTED, hatch="////", label=ROLES["test"]),
+    }
+    shown = [bar for role, bar in bars.items() if role in set(wells["role"])]
+    interval = Line2D([], [], color=style.INK, linewidth=1.2, label="Wilson 95 % interval")
+    figure.legend(handles=[*shown, interval], loc="outside lower center", ncols=3)
     return figure
 
 
@@ -112,7 +110,8 @@ def _experiments(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]
     ax.set_xlim(-0.7, len(table) - 0.3)
     _shares(ax, 1.03)
     odd = ", ".join(table.loc[table["outlier"], "experiment"]) or "none"
-    ax.set_title(f"By experiment (wells); filled: out-of-fold, open: test; ringed outliers: {odd}")
+    roles = "filled: out-of-fold, open: test; " if table["role"].nunique() > 1 else ""
+    ax.set_title(f"By experiment (wells); {roles}ringed outliers: {odd}")
 
 
 def _shares(ax: Axes, top: float) -> None:
