@@ -29,7 +29,7 @@ demo: .venv/installed $(BIN)/cellsignal
 	@echo "Submission: $(DEMO)/submission.csv"
 	@echo "Report:     $(DEMO)/report.html"
 	@echo "Audit:      $(DEMO)/audit.json"
-	@grep -h '"passed"' $(DEMO)/audit.json | sed 's/[ ",]//g; s/^/            /'
+	@$(BIN)/python -c 'import json; [print(" " * 11, v["artefact"], "passed" if v["passed"] else "FAILED") for v in json.load(open("$(DEMO)/audit.json"))]'
 
 $(DEMO)/report.html: $(DEMO)/audit.json
 	$(SNAKEMAKE) --profile profiles/local --report $@ --configfile recipes/demo.yaml

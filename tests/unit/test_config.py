@@ -244,6 +244,13 @@ def test_a_recipe_cannot_take_a_folder_that_the_rules_use() -> None:
     assert folders <= set(OF_THE_SCREEN)
 
 
+def test_what_the_command_line_set_is_said_to_be_of_the_command_line() -> None:
+    with pytest.raises(BadInput) as caught:
+        read_config([ROOT / "config.yaml"], {"train": {"epohcs": 3}, "pseudo_labels": {"share": 1.5}})
+    assert sorted(problem.split(": ")[0] for problem in caught.value.problems) == ["--config"] * 2
+    assert any("train.epohcs: unknown key (did you mean `epochs`?)" in problem for problem in caught.value.problems)
+
+
 def test_what_stands_inside_braces_on_the_command_line_is_read_as_yaml() -> None:
     """Snakemake's `--config` reads `screen='{image_size: 64, …}'` with every scalar as text."""
     given = parse_config(

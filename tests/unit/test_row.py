@@ -157,6 +157,13 @@ def test_a_train_well_is_told_by_the_models_that_did_not_see_it(finished: Projec
     assert "Priors of the layout: none on a well that is not submitted; temperature" in shown(story)
 
 
+def test_without_the_predictions_it_says_which_are_not_there(project: Project) -> None:
+    gone = folder(project) / f"predictions/deep/fold0/{CELL_TYPE}/round0.h5"
+    gone.unlink()
+    with pytest.raises(BadInput, match=r"predictions/deep/fold0/.*round0\.h5: not there"):
+        trace_row(WELL, folder(project))
+
+
 def test_class_shares_of_its_plate_are_the_last_step_of_an_out_of_fold_well(tmp_path: Path) -> None:
     project = Project(tmp_path, "balance: {method: none, plate_groups: false, label_shift: 3.0}\n")
     project.run()

@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"cellsignal {options.command}: {error}", file=sys.stderr)
         return CANNOT
+    except FileNotFoundError as error:  # deleted to save space, or left out of a crate
+        print(f"cellsignal {options.command}: {error}", file=sys.stderr)
+        return CANNOT
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CANNOT

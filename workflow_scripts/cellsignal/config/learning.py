@@ -18,7 +18,7 @@ class ModelSettings(Section):
     """One model of the ensemble."""
 
     name: Name = Field(description="folder of the model")
-    backbone: str = Field(description="any timm model, or `xception_wide` (this project's)")
+    backbone: str = Field(description="any timm model, or this project's `xception_wide` and `capstone_cnn`")
     backbone_options: dict[str, Any] = Field(default_factory=dict, description="passed to the backbone")
     pretrained: bool | str = Field(
         False, description="true: timm's published weights; a path: a local safetensors file"

@@ -15,17 +15,20 @@ from cellsignal.errors import BadInput, raise_all
 Location = tuple[str | int, ...]
 
 
-def check_config(values: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
+def check_config(
+    values: Mapping[str, Any], files: Sequence[str | Path] = (), given: Mapping[str, Any] | None = None
+) -> Config:
     """The checked configuration.
 
     `values` is the merged configuration, `files` the YAML files it came from, in the order in which
-    they were laid over each other (used to say where a wrong value stands). Raises `BadInput` with all
+    they were laid over each other, `given` what the command line laid over them (both are used to say where a wrong
+    value stands). Raises `BadInput` with all
     problems at once.
     """
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        sources = [(Path(file), _read(file)) for file in files]
+        sources = [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
         raise BadInput(
             [line for detail in error.errors() for line in _sentences(detail, sources)], "configuration"
         ) from None
@@ -40,7 +43,7 @@ def read_config(files: Sequence[str | Path], given: Mapping[str, Any] | None = N
     for file in files:
         lay_over(merged, _read(file))
     lay_over(merged, given or {})
-    return check_config(merged, files)
+    return check_config(merged, files, given)
 
 
 def _read(file: str | Path) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def lay_over(base: dict[str, Any], overlay: Mapping[str, Any]) -> None:
             base[key] = value
 
 
-def _sentences(detail: Any, sources: Sequence[tuple[Path, dict[str, Any]]]) -> list[str]:
+def _sentences(detail: Any, sources: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
     location: Location = tuple(detail["loc"])
     place = f"{_file_of(location, sources)}{_dotted(location)}"
     kind, found = detail["type"], detail.get("input")
@@ -96,7 +99,7 @@ def _sentences(detail: Any, sources: Sequence[tuple[Path, dict[str, Any]]]) -> l
     return [f"{place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, found {found!r}"]
 
 
-def _of_validator(location: Location, line: str, sources: Sequence[tuple[Path, dict[str, Any]]]) -> str:
+def _of_validator(location: Location, line: str, sources: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """The sentence of a validator. That of a section begins with the key inside it; give the whole key and its file."""
     if not location:  # about several sections: no one file is at fault
         return line
@@ -112,8 +115,8 @@ def _dotted(location: Location) -> str:
     return text
 
 
-def _file_of(location: Location, sources: Sequence[tuple[Path, dict[str, Any]]]) -> str:
-    """The last file that sets the key, as `path: `; empty if none does (a missing key, the command line)."""
+def _file_of(location: Location, sources: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """The last file that sets the key, or the command line, as `path: `; empty if none does (a missing key)."""
     for file, content in reversed(sources):
         value: Any = content
         try:

@@ -54,7 +54,7 @@ def _votes(ax: Axes, votes: pd.DataFrame, names: Sequence[str]) -> None:
     ax.set_xlim(0, 1)
     style.percent(ax.xaxis)
     ax.set_xlabel("accuracy on out-of-fold wells (line: Wilson 95 % interval)")
-    ax.set_title("Without any prior: what is averaged")
+    ax.set_title("No prior on these wells: what is averaged")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 

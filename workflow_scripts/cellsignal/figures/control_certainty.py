@@ -35,7 +35,7 @@ def measure_certainty(probability: np.ndarray, truth: np.ndarray, well_type: np.
         low = np.arange(BINS) / BINS
         entropies = pd.DataFrame({"low": low, "high": low + 1 / BINS, "wells": np.bincount(place, minlength=BINS)})
         entropies = entropies.assign(measure="entropy", mean=float(share.mean()))
-        error = expected_calibration_error(of_kind, right, BINS)
+        error = expected_calibration_error(of_kind, right)  # in the intervals of scores.json
         reliable = reliability(of_kind, right, BINS).assign(measure="reliability", mean=error)
         parts.append(pd.concat([entropies, reliable]).assign(well_type=kind, wells_of_type=int(chosen.sum())))
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)

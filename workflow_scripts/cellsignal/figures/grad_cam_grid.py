@@ -62,6 +62,6 @@ def grad_cam_grid(
         axes[0, column].set_title(style.words(name), fontsize=9)
     bar = figure.colorbar(ScalarMappable(cmap=MAP), ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("Grad-CAM, share of the site's largest")
-    told = "; below each channel: its concordance with the map (largest in size of a site = 1, bold)"
+    told = "; below each channel: its concordance with the map (of largest size in a site: ±1; bold: agrees best)"
     style.footnote(figure, f"Grad-CAM of {layer}{told if extra else ''}")
     return figure

@@ -28,7 +28,7 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     found = []
     parts = (
         ("test", "Accuracy, test wells", "as submitted; the ladder tells what the plate layout adds"),
-        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, without the layout"),
+        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, no layout used on them"),
     )
     for key, name, how in parts:
         part = scores[key]

@@ -159,8 +159,10 @@ def _explorer(explained: dict[str, Any]) -> str:
 </div>
 <div>
 <dl id="facts"></dl>
-<table{alone}><caption>Attention: how well the Grad-CAM agrees with each channel, largest = 1</caption>
-<thead><tr><th scope="col">channel</th><th scope="col">correlation</th><th scope="col">1 − distance (eq. 15)</th></tr>
+<table{alone}>
+<caption>Attention: how well the Grad-CAM agrees with each channel; of largest size: ±1, bold: best</caption>
+<thead><tr><th scope="col">channel</th><th scope="col">correlation</th>
+<th scope="col">1 − distance (the paper’s eq. 15)</th></tr>
 </thead><tbody id="attention"></tbody></table>
 </div>
 </div>

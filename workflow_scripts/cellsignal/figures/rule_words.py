@@ -41,7 +41,8 @@ WORDS = {
     ),
     "pseudo_labels": (
         "Pick the sure wells",
-        "Chose the test wells that the average is surest of, to learn from in the next round.",
+        "Gave test wells a perturbation, by the average and what the recipe knows of the layout; the surest teach "
+        "the next round.",
     ),
     "balance_plates": (
         "Decide with the layout",

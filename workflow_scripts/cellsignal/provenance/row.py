@@ -83,6 +83,8 @@ def _votes(run: FinishedRun, receipt: Receipt, well: pd.Series, sites: pd.DataFr
     if receipt.wildcards["cell_type"] != well["cell_type"]:
         return
     name = next(iter(receipt.outputs))
+    if not (run.ancestry.results / name).is_file():
+        raise BadInput(f"{run.ancestry.results / name}: not there; expected the predictions of every model (no crate)")
     with h5py.File(run.ancestry.results / name, "r") as file:
         known = np.char.decode(file["site_id"][()], "utf-8")
         rows = np.flatnonzero(np.isin(known, sites["site_id"]))

@@ -27,7 +27,8 @@ def read_rows(path: Path, required: Sequence[str], problems: list[str]) -> Rows 
     What is wrong is appended to `problems`; None if the file, or a `required` column, is not there.
     """
     if not path.is_file():
-        problems.append(f"{path}: no such file; expected a CSV file with columns {', '.join(required)}")
+        columns = f" with columns {', '.join(required)}" if required else ""
+        problems.append(f"{path}: no such file; expected a CSV file{columns}")
         return None
     records: list[list[str]] = []
     lines: list[int] = []
