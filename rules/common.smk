@@ -33,7 +33,9 @@ def load_plan():
         config.update(read_json(planned))
     else:
         lay_over(config, given())
-    return check_config(config, [os.path.relpath(file) for file in config_files()], given() if PLANNING else None)
+    return check_config(
+        config, [os.path.relpath(file) for file in config_files()], given() if PLANNING else None
+    )
 
 
 def given():

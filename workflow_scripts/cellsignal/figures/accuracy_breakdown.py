@@ -110,7 +110,7 @@ def _experiments(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]
     ax.set_xlim(-0.7, len(table) - 0.3)
     _shares(ax, 1.03)
     odd = ", ".join(table.loc[table["outlier"], "experiment"]) or "none"
-    roles = "filled: out-of-fold, open: test; " if table["role"].nunique() > 1 else ""
+    roles = "filled: out-of-fold, open: test; " if len(set(table["role"])) > 1 else ""
     ax.set_title(f"By experiment (wells); {roles}ringed outliers: {odd}")
 
 
