@@ -37,7 +37,8 @@ def ablation_ladder(table: Mapping[str, Any]) -> Figure:
         _panel(ax, rungs, table["wells"])
         ax.set_title(TITLES[part])
     style.percent(axes[-1, 0].xaxis)
-    axes[-1, 0].set_xlabel(f"accuracy on {table['wells']:,} {table['of']} (line: spread)")
+    line = "least and largest of the seeds" if "runs" in table else "Wilson 95 % interval"
+    axes[-1, 0].set_xlabel(f"accuracy on {table['wells']:,} {table['of']} (line: {line})")
     handles: list[Any] = [Patch(facecolor=style.BLUE, label="this run")]
     if any(rung["published"] is not None for rungs in parts.values() for rung in rungs):
         handles.append(_diamond(label="published, on RxRx1"))
