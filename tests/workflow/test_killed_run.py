@@ -35,8 +35,9 @@ def kill_while_training(project: Project) -> int:
         start_new_session=True,
     )
     given_up = time.monotonic() + PATIENCE
+    logs = project.folder / "results/tiny_screen/tiny/logs/train_model"  # elsewhere folders come and go meanwhile
     try:
-        while not project.results("logs/train_model/*.log") and run.poll() is None and time.monotonic() < given_up:
+        while not list(logs.glob("*.log")) and run.poll() is None and time.monotonic() < given_up:
             time.sleep(0.02)
         run.kill()
         while lives(run.pid) and time.monotonic() < given_up:
