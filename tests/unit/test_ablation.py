@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from layout_screen import CLASSES, fold_table, layout_screen, predicted
 
-from cellsignal.ablation import BEYOND, LADDER, NORMALIZATION, PUBLISHED, ablation_rungs, reference_models
+from cellsignal.ablation import (
+    BEYOND,
+    LADDER,
+    NORMALIZATION,
+    PUBLISHED,
+    AblationRung,
+    ablation_rungs,
+    reference_models,
+)
 from cellsignal.ablation_scores import ablation_scores
 from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
@@ -76,6 +84,7 @@ def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
         (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "teacher-resnet10t", "none", False),
+        (LADDER, "round0", "none", False),
         (BEYOND, "plate_batch_norm", "none", False),
     ]
 
@@ -124,6 +133,18 @@ def test_without_answers_the_rungs_are_of_out_of_fold_wells_and_nothing_is_balan
     found = ablation_scores(table["rungs"], table["ensembles"], screen.sites, screen.classes, hidden, BalanceSettings())
     assert found["of"] == "out-of-fold wells" and found["wells"] == 80
     assert [rung["name"] for rung in found["rungs"]] == [rung.name for rung in table["rungs"] if rung.method == "none"]
+
+
+def test_the_rung_of_class_shares_is_what_the_run_itself_predicts(table: dict) -> None:
+    screen, shifts = table["screen"], BalanceSettings(method="none", plate_groups=False, label_shift=2.0)
+    final = table["ensembles"]["round1"]
+    arguments = screen.sites, screen.classes, screen.answers.iloc[:0], None, shifts, ScoreSettings(), fold_table(screen)
+    scores, wells = score_screen({"round1": final}, *arguments)
+    rungs = [AblationRung(LADDER, "raw", "round1"), AblationRung(LADDER, "shares", "round1", label_shift=True)]
+    raw, shares = ablation_scores(rungs, {"round1": final}, screen.sites, screen.classes, wells, shifts)["rungs"]
+    assert raw["accuracy"] == scores["ladder"]["rungs"][0]["accuracy"]
+    assert shares["accuracy"] == scores["out_of_fold"]["accuracy"] != raw["accuracy"]
+    assert shares["balanced_accuracy"] == scores["out_of_fold"]["balanced_accuracy"]
 
 
 def test_the_figure_has_a_panel_per_part_and_the_published_values(table: dict) -> None:

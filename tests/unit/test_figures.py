@@ -70,8 +70,10 @@ def test_cell_types_differ_in_colour_and_marker_whatever_their_names() -> None:
     assert style.cell_type_styles(["HUVEC"])["HUVEC"] == styles["HUVEC"]
 
 
-def test_group_styles_are_64_different_pairs() -> None:
-    assert len({style.group_style(i) for i in range(64)}) == 64
+def test_group_styles_are_56_different_pairs_none_of_them_grey() -> None:
+    pairs = {style.group_style(i) for i in range(56)}
+    assert len(pairs) == 56
+    assert not any(colour == style.GREY for colour, _ in pairs)
 
 
 # ---------------------------------------------------------------- intervals
@@ -107,7 +109,7 @@ def test_ladder_bars_are_the_accuracies_on_an_axis_from_zero() -> None:
     # Gains are over the first rung of the recipe: a reference is not built upon.
     assert texts(ax) == ["51.55 %", "95.53 %", "99.60 %  (+4.06)"]
     assert [bool(patch.get_hatch()) for patch in ax.patches] == [True, False, False]
-    assert "14,359 wells" in ax.get_title(loc="left")
+    assert "wells (14,359)" in ax.get_title(loc="left")
 
 
 def test_ladder_draws_the_given_spread_and_a_loss() -> None:
@@ -213,10 +215,17 @@ def test_plate_map_puts_wells_where_they_stand(plate: pd.DataFrame) -> None:
     assert negative.get_offsets().tolist() == [[1, 1]]
     numbers = {text.get_text(): text.get_position() for text in axes[1].texts}
     assert numbers == {"2": (2, 1), "1": (2, 2)}  # in the order of their classes, not of the wells
-    assert axes[1].get_title(loc="left") == "P1\n2 positive control classes"
+    assert axes[1].get_title(loc="left") == "P1\n2 classes of positive controls"
     assert axes[2].get_title(loc="left") == "P1\n1 of 2 wells found"
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list("ABCD")
     assert axes[0].yaxis_inverted()  # row A on top
+    assert all(ax.get_legend() for ax in axes)
+
+
+def test_a_plate_map_without_positive_controls_has_no_panel_for_them(plate: pd.DataFrame) -> None:
+    left, right = plate_map(plate[plate["well_type"] != "positive_control"], ["P1"], rows=4, columns=6).axes
+    assert "well types" in left.get_title(loc="left")
+    assert "1 of 2 wells found" in right.get_title(loc="left")
 
 
 def test_a_screen_without_positions_gets_a_note(plate: pd.DataFrame) -> None:

@@ -100,6 +100,23 @@ def test_a_training_that_goes_on_tells_epoch_numbers_and_time_left(project: Proj
     assert found.silent is not None and found.silent < 60
 
 
+def test_waiting_trainings_take_as_long_as_one_that_runs_where_none_has_ended(project: Project) -> None:
+    trainings = jobs_of(project, "train_model")
+    for job in trainings:
+        (project.results / job["receipt"]).unlink()
+        for file in (project.results / job["log"], (project.results / job["log"]).with_suffix(".run.json")):
+            file.unlink(missing_ok=True)
+    receipt, log = (project.results / trainings[0][key] for key in ("receipt", "log"))
+    row = {"epoch": 1, "step": 10, "rate": 1e-3, "loss": 2.0, "accuracy": 0.1, "validation_accuracy": 0.05}
+    write_history(receipt.parent / "history.csv", [row])
+    log.write_text(sentence(row, 20, 40.0) + "\n")
+    run = watch(project).look()
+    waiting = [job for job in run.jobs if job.rule == "train_model" and job.state == "waiting"]
+    others = sum(30 for job in run.jobs if job.state != "done" and job.rule != "train_model")
+    assert len(waiting) == len(trainings) - 1 > 0 and run.unknown == 0
+    assert run.seconds_left == pytest.approx(19 * 40 + 20 * 40 * len(waiting) + others, abs=5)
+
+
 def test_a_training_in_its_first_epoch_has_no_numbers_yet(tmp_path: Path) -> None:
     write_history(tmp_path / "history.csv", [])
     found = read_training("GPU found\n", tmp_path / "history.csv", time.time())

@@ -37,6 +37,7 @@ class AblationRung:
             0), `plate_batch_norm` or `global_batch_norm` (the last round, with the other statistics).
         method: of balancing; `none`: the likeliest treatment of each well.
         plate_groups: whether balancing may use them.
+        label_shift: whether each plate's own class shares are taken, as in the run itself.
         published: DeepNoise's accuracy, where it has this rung.
     """
 
@@ -45,6 +46,7 @@ class AblationRung:
     ensemble: str
     method: Method = "none"
     plate_groups: bool = False
+    label_shift: bool = False
     published: float | None = None
 
 
@@ -93,6 +95,8 @@ def ablation_rungs(config: Config, last_round: int, to_submit: bool) -> list[Abl
     if last_round:
         rounds = f"{last_round} round{'s' if last_round > 1 else ''}"
         rungs.append(AblationRung(LADDER, f"+ pseudo-labels ({rounds})", last, published=PUBLISHED["pseudo-labels"]))
+    if config.balance.label_shift is not None:
+        rungs.append(AblationRung(LADDER, "+ class shares of each plate", last, label_shift=True))
     other = {"global": "plate", "plate": "global"}[config.predict.batch_norm]
     statistics = f"{other}_batch_norm"
     if to_submit:

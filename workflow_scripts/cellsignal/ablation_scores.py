@@ -48,7 +48,11 @@ def ablation_scores(
     found = []
     for rung in rungs:
         if rung.method == "none":
-            chosen = best_treatment(ensembles[rung.ensemble].of_wells(known["well_id"]), classes)
+            chosen = (
+                known["predicted"].to_numpy(np.int64)  # with the shares: what the run itself predicts
+                if rung.label_shift
+                else best_treatment(ensembles[rung.ensemble].of_wells(known["well_id"]), classes)
+            )
             scores = {"accuracy": accuracy(truth, chosen), "correct": int((truth == chosen).sum())}
             found.append({**vars(rung), **scores, "balanced_accuracy": balanced_accuracy(truth, chosen)})
         elif rung.ensemble in balanced:

@@ -69,7 +69,10 @@ def _matrix(
     small = 8.0 if size <= 24 else 7.0
     ax.set_xticks(range(size), names, rotation=90, fontsize=small)
     ax.set_yticks(range(size), [f"{n} ({t:,})" for n, t in zip(names, totals, strict=True)], fontsize=small)
-    ax.tick_params(length=0)
+    for axis in (ax.xaxis, ax.yaxis):  # thin lines, so that the eye finds a cell's row and column
+        axis.set_ticks(np.arange(1, size) - 0.5, minor=True)
+    ax.grid(True, which="minor", linewidth=0.4)
+    ax.tick_params(which="both", length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
     if size <= LARGEST_PRINTED:

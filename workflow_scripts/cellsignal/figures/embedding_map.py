@@ -11,6 +11,7 @@ from cellsignal.figures import style
 
 LEGEND_GROUPS, LEGEND_COLUMNS = 24, 4  # more groups have no legend
 LABELLED_GROUPS = 60  # more are not named on the map
+UNKNOWN = "not known to the figure"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class MapRow:
 def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], neighbours: int = 10) -> Figure:
     """A row of panels per map (such as without and with pseudo-labels), a column per entry of `groups`.
 
-    `groups`: {title: the group of each point}, for instance cell type, experiment, class (empty: not known, drawn
-    in grey); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites.
+    `groups`: {title: the group of each point}, for instance cell type, experiment, class (empty: not known, a
+    hollow ring); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites.
     Above each panel: the share of the nearest `neighbours` *in the embedding* that are of the same group.
     """
     sizes = np.array([np.ptp(row.points, axis=0) for row in rows])
@@ -54,8 +55,7 @@ def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], n
             measure = row.measures[title]
             _cloud(ax, row.points, named, title == "cell type", measure.purity, legend=row is rows[-1])
             count = _count(names)
-            grey = " (grey: not known to the figure)" if "" in set(named) else ""
-            ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}{grey}\n{_numbers(measure)}")
+            ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}\n{_numbers(measure)}")
             ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half * ratio, half * ratio], aspect="equal")
             style.bare(ax)
         line[0].set_ylabel(f"{row.title}\ntrustworthiness {row.trustworthiness:.2f}", fontsize=9)
@@ -84,26 +84,38 @@ def _cloud(ax: Axes, points: np.ndarray, names: np.ndarray, cell_types: bool, pu
     groups = sorted(set(names) - {""})
     looks = style.cell_type_styles(groups)
     size = float(np.clip(9000 / len(points), 3, 22))  # points²
-    x, y = points[names == ""].T
-    ax.scatter(x, y, s=size, c=style.FAINT, marker="o", linewidths=0)
+    if "" in names:
+        x, y = points[names == ""].T
+        ax.scatter(x, y, s=size, facecolors="none", edgecolors=style.FAINT, linewidths=0.8, label=UNKNOWN)
     for i, group in enumerate(groups):
-        of_group = points[names == group]
         colour, marker = looks[group] if cell_types else style.group_style(i)
-        x, y = of_group.T
+        x, y = points[names == group].T
         ax.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0, alpha=0.8, label=group)
-    if len(groups) <= LEGEND_GROUPS:
-        if not legend:
-            return
-        ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(LEGEND_COLUMNS, len(groups)), markerscale=1.6,
-            handletextpad=0.1, columnspacing=0.8, fontsize=7.5,
-        )  # fmt: skip
-    elif len(groups) <= LABELLED_GROUPS and purity > 0.4:  # else groups lie mixed, and names on one heap
+    if legend:
+        _legend(ax, len(groups))
+    # Where neighbours are of other groups, the groups lie mixed, and their names would lie on one heap.
+    if LEGEND_GROUPS < len(groups) <= LABELLED_GROUPS and purity > 0.4:
         for group, (x, y) in _labels(points, names, groups):
             ax.annotate(
                 group, (x, y), xytext=(0, 6), textcoords="offset points", fontsize=7, ha="center",
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.65, "pad": 0.6},
             )  # fmt: skip
+
+
+def _legend(ax: Axes, count: int) -> None:
+    """Every group where they are few; else how they are told apart, and which points are of none."""
+    handles, labels = ax.get_legend_handles_labels()
+    many = count > LEGEND_GROUPS
+    if many:
+        shown = [label == UNKNOWN for label in labels]
+        handles, labels = (
+            [part for part, keep in zip(parts, shown, strict=True) if keep] for parts in (handles, labels)
+        )
+    ax.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=max(1, min(LEGEND_COLUMNS, len(labels))),
+        markerscale=1.6, handletextpad=0.1, columnspacing=0.8, fontsize=7.5, title_fontsize=7.5,
+        title="each group has its colour and mark" if many else None,
+    )  # fmt: skip
 
 
 def _extent(points: np.ndarray) -> float:

@@ -16,6 +16,10 @@ OUTCOMES = {
     "wrong": ("another called", style.ORANGE, "X"),
     "unknown": ("class not known", "#BBBBBB", "."),
 }
+CONTROLS = (
+    ("positive control, by number of its class", style.BLUE, "s"),
+    ("any other well", style.FAINT, "o"),
+)
 
 
 def has_positions(sites: pd.DataFrame) -> bool:
@@ -25,7 +29,8 @@ def has_positions(sites: pd.DataFrame) -> bool:
 
 @style.look()
 def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, columns: int = 24) -> Figure:
-    """For each of `plate_ids` three maps: well types, positive controls by class, and whether a class was found.
+    """For each of `plate_ids` maps of well types, of positive controls by class where any plate has them, and of
+    whether a class was found.
 
     `wells`: one row per well, columns `plate_id`, `row`, `column` (0-based, −1 without a position),
     `well_type`, `outcome` (`correct`, `wrong`, `unknown`), `sirna` int (numbers the positive controls).
@@ -35,26 +40,29 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
     if not has_positions(wells):
         return style.note("The wells of this screen have no row and column: there is no plate to draw.")
     cell = min(0.29, 6.6 / columns)  # inches per well
-    width, height = max(10.0, 3 * (columns * cell + 0.5)), len(plate_ids) * (rows * cell + 0.8) + 0.7
-    figure, axes = style.panels(len(plate_ids), 3, width, height)
     controls = sorted(set(wells.loc[wells["well_type"] == "positive_control", "sirna"]))
-    for (left, centre, right), plate_id in zip(axes, plate_ids, strict=True):
+    maps = 3 if controls else 2
+    width, height = maps * max(3.0, columns * cell + 0.5), len(plate_ids) * (rows * cell + 0.8) + 1.0
+    figure, axes = style.panels(len(plate_ids), maps, width, height)
+    for (left, *centre, right), plate_id in zip(axes, plate_ids, strict=True):
         plate = wells[wells["plate_id"] == plate_id]
         _wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
-        _controls(centre, plate, controls, rows, columns, cell)
         left.set_title(f"{plate_id}\nwell types", fontsize=9)
+        if centre:
+            _controls(centre[0], plate, controls, rows, columns, cell)
         _wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
         right.set_title(f"{plate_id}\n{_found(plate['outcome'])}", fontsize=9)
-    # Legends fill by column: a row for the well types, a row for the outcomes.
-    entries = [entry for pair in zip(WELL_TYPES.values(), OUTCOMES.values(), strict=True) for entry in pair]
-    figure.legend(
-        handles=[
-            Line2D([], [], color=colour, marker=marker, linestyle="", markersize=8, label=label)
-            for label, colour, marker in entries
-        ],
-        loc="outside lower center",
-        ncols=3,
-    )
+    legends = [WELL_TYPES.values(), *[CONTROLS] * bool(controls), OUTCOMES.values()]
+    for ax, entries in zip(axes[-1], legends, strict=True):
+        ax.legend(
+            handles=[
+                Line2D([], [], color=colour, marker=marker, linestyle="", markersize=8, label=label)
+                for label, colour, marker in entries
+            ],
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
+            handletextpad=0.2,
+        )
     return figure
 
 
@@ -79,7 +87,11 @@ def _controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, col
             weight="bold",
         )  # fmt: skip
     _frame(ax, rows, columns)
-    ax.set_title(f"{plate['plate_id'].iloc[0]}\n{positive['sirna'].nunique()} positive control classes", fontsize=9)
+    ax.set_title(f"{plate['plate_id'].iloc[0]}\n{_classes(positive['sirna'].nunique())}", fontsize=9)
+
+
+def _classes(count: int) -> str:
+    return f"{count} class{'' if count == 1 else 'es'} of positive controls"
 
 
 def _wells(

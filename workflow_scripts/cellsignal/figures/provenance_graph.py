@@ -45,8 +45,8 @@ read and every file it wrote, each by its SHA-256 hash. A hash is a fingerprint:
 another. Receipts name the receipts of the jobs before them, so one hash stands for all {len(steps):,} of them, that
 of the result's own receipt:</p>
 <code class="hash">{top.sha256}</code>
-<p class="muted">SHA-256 of <code>{escape(receipt)}</code>. {_total(steps)} Print the hash with
-<code>sha256sum</code>; have every file read again and compared with <code>snakemake audit</code>.</p>
+<p class="muted">SHA-256 of <code>{escape(receipt)}</code>. {_total(steps)} Paths are below the folder
+<code>results</code>. Print the hash there with <code>sha256sum</code>; have every file read again and compared with <code>snakemake audit</code>.</p>
 {drawing}
 </main>
 <aside class="hint muted"><p>Select a box to see its jobs.</p></aside>"""

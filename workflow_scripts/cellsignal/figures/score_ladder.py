@@ -67,7 +67,7 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     style.percent(ax.xaxis)
     line = "spread" if any(rung.spread for rung in rungs) else "Wilson 95 % interval"
     ax.set_xlabel(f"accuracy: share of wells whose class is right (line: {line})")
-    ax.set_title(title + (f", {wells[0]:,} wells" if len(wells) == 1 else ""))
+    ax.set_title(title + (f" ({wells[0]:,})" if len(wells) == 1 else ""))
     handles = [Patch(facecolor="white", edgecolor=style.MUTED, hatch="////", label="reference")]
     if first is not None:
         steps = f"the recipe (in brackets: percentage points above “{first.name}”)"

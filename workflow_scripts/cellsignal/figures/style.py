@@ -208,8 +208,8 @@ def cell_type_styles(cell_types: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def group_style(index: int) -> tuple[str, str]:
-    """(colour, marker) of the `index`-th of many groups: 64 different pairs, then again."""
-    return CYCLE[index % len(CYCLE)], MARKERS[(index // len(CYCLE) + index) % len(MARKERS)]
+    """(colour, marker) of the `index`-th of many groups: 56 different pairs, then again; none is grey."""
+    return CYCLE[index % (len(CYCLE) - 1)], MARKERS[index % len(MARKERS)]  # 7 and 8 share no divisor
 
 
 def channel_colours(channels: Sequence[str]) -> np.ndarray:

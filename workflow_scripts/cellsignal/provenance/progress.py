@@ -27,7 +27,8 @@ class Training:
     """A training that has begun.
 
     `epoch` of `epochs` are done (0 of None: none yet). `loss`, `accuracy` are of the last epoch, `validation` the last
-    validation accuracy; None where there is none. `seconds_left`: from the time of the last epochs.
+    validation accuracy; None where there is none. `seconds_left` and `seconds`, of all its epochs: from the time of
+    the last ones.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class Training:
     accuracy: float | None = None
     validation: float | None = None
     seconds_left: float | None = None
+    seconds: float | None = None
 
 
 @dataclass
@@ -55,7 +57,7 @@ class RunProgress:
     """A run: its jobs in the order of the rules, and what remains.
 
     `seconds_left` is the time that the jobs which are not done would take one after the other, as far as earlier
-    jobs of their rule tell; `unknown` are those whose rule never ran.
+    jobs of their rule tell, or the trainings that run now; `unknown` are those of a rule that never ran.
     """
 
     folder: Path
@@ -123,11 +125,16 @@ class Watch:
         now = time.time()
         progress = []
         seconds: dict[str, list[float]] = {}
+        running: dict[str, list[float]] = {}
         for job in jobs:
             receipt, log = (self.root / job[key] for key in ("receipt", "log"))
             progress.append(self._job(job, receipt, log, now))
             if (record := log.with_suffix(".run.json")).is_file():  # of this plan or an earlier one
                 seconds.setdefault(job["rule"], []).append(read_json(record)["seconds"])
+        for one in progress:
+            if one.training and one.training.seconds is not None and one.rule not in seconds:
+                running.setdefault(one.rule, []).append(one.training.seconds)
+        seconds = running | seconds
         left, unknown = 0.0, 0
         for one in progress:
             if one.state == "done":
@@ -204,6 +211,7 @@ def read_training(log: str, history: Path, now: float) -> Training:
             found.validation = float(validations[-1]) if validations else None
         if epochs and found.epochs is not None:
             usual = median(seconds for *_, seconds in epochs[-RECENT:])
+            found.seconds = found.epochs * usual
             since = now - history.stat().st_mtime
             found.seconds_left = max(0.0, (found.epochs - found.epoch) * usual - min(since, usual))
     return found

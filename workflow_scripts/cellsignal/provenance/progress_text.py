@@ -28,8 +28,8 @@ def progress_text(run: RunProgress) -> Iterator[str | Table]:
         yield _others(others)
     if not run.finished:
         parts = [duration(run.seconds_left)] if run.seconds_left or not run.unknown else []
-        parts += [f"{run.unknown:,} jobs of unknown length"] if run.unknown else []
-        yield f"What is left, one job after the other: {' and '.join(parts)}."
+        parts += [f"{run.unknown:,} jobs of rules that never ran here"] if run.unknown else []
+        yield f"What is left, one job after the other: {', and '.join(parts)}."
 
 
 def _rules(run: RunProgress) -> Table:
