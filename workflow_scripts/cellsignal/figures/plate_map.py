@@ -39,10 +39,10 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
     wells = wells[wells["plate_id"].isin(list(plate_ids))]
     if not has_positions(wells):
         return style.note("The wells of this screen have no row and column: there is no plate to draw.")
-    cell = min(0.29, 6.6 / columns)  # inches per well
+    cell = min(0.35, 6.6 / columns)  # inches per well
     controls = sorted(set(wells.loc[wells["well_type"] == "positive_control", "sirna"]))
     maps = 3 if controls else 2
-    width, height = maps * max(3.0, columns * cell + 0.5), len(plate_ids) * (rows * cell + 0.8) + 1.0
+    width, height = maps * max(3.0, columns * cell + 0.4), len(plate_ids) * (rows * cell + 0.8) + 1.0
     figure, axes = style.panels(len(plate_ids), maps, width, height)
     for (left, *centre, right), plate_id in zip(axes, plate_ids, strict=True):
         plate = wells[wells["plate_id"] == plate_id]

@@ -46,7 +46,8 @@ another. Receipts name the receipts of the jobs before them, so one hash stands 
 of the result's own receipt:</p>
 <code class="hash">{top.sha256}</code>
 <p class="muted">SHA-256 of <code>{escape(receipt)}</code>. {_total(steps)} Paths are below the folder
-<code>results</code>. Print the hash there with <code>sha256sum</code>; have every file read again and compared with <code>snakemake audit</code>.</p>
+<code>results</code>. Print the hash there with
+<code>sha256sum</code>; have every file read again and compared with <code>snakemake audit</code>.</p>
 {drawing}
 </main>
 <aside class="hint muted"><p>Select a box to see its jobs.</p></aside>"""
