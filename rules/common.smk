@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from cellsignal.ablation import ablation_rungs, reference_models
+from cellsignal.ablation import ablation_rungs, reference_models, schemes
 from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.config.load import as_yaml, check_config, lay_over
 from cellsignal.errors import BadInput, Fault
@@ -160,14 +160,15 @@ if PLANNING:
 
 NEEDS = Needs(CONFIG, SUMMARY)
 CONFIGURED = {model.name: model for model in CONFIG.models}
-MODELS = CONFIGURED | reference_models(CONFIG)  # those are trained for `snakemake ablation` only
+COMPARED = schemes(SUMMARY.experiments, len(SUMMARY.plates))
+MODELS = CONFIGURED | reference_models(CONFIG, COMPARED)  # those are trained for `snakemake ablation` only
 ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]
 REFERENCES = [model.name for model in CONFIG.models if not model.ensemble]
 FOLDS = range(CONFIG.folds.count)
 ROUNDS = range(CONFIG.pseudo_labels.rounds + 1) if SUMMARY.test_cell_types else range(1)
 LAST_ROUND = f"round{ROUNDS[-1]}"
 ENSEMBLE_NAMES = [f"round{number}" for number in ROUNDS] + [f"reference-{name}" for name in REFERENCES]
-ABLATION = ablation_rungs(CONFIG, ROUNDS[-1], to_submit=bool(SUMMARY.test_cell_types))
+ABLATION = ablation_rungs(CONFIG, COMPARED, ROUNDS[-1], to_submit=bool(SUMMARY.test_cell_types))
 ABLATION_ENSEMBLES = sorted({rung.ensemble for rung in ABLATION} - set(ENSEMBLE_NAMES))
 TUNED = SUMMARY.cell_types if CONFIG.finetune and CONFIG.finetune.by_cell_type else [ALL_CELL_TYPES]
 

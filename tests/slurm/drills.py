@@ -146,6 +146,14 @@ class Drill:
         )
         assert is_true(), f"no {what}: {run.output[-6000:] if run else ''}\n{self.log()}"
 
+    def asked(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What the command `cellsignal` says in the project's folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "cellsignal.cli", *words],
+            cwd=self.project.folder, env=environment() | {"PYTHONPATH": "workflow_scripts"},
+            capture_output=True, text=True,
+        )  # fmt: skip
+
     def log(self) -> str:
         """The training's own log."""
         path = self.project.folder / LOG
@@ -167,10 +175,6 @@ class Drill:
         assert made == {path.parent for path in results.rglob("weights.safetensors.receipt.json")}
         assert not list(results.rglob("*.part*")) and not self.project.results("state/**/*")
         assert not self.cluster.jobs()
-        audit = subprocess.run(
-            [sys.executable, "-m", "cellsignal.cli", "audit", WEIGHTS, "--threads", "1"],
-            cwd=self.project.folder, env=environment() | {"PYTHONPATH": "workflow_scripts"},
-            capture_output=True, text=True,
-        )  # fmt: skip
+        audit = self.asked("audit", WEIGHTS, "--threads", "1")
         assert audit.returncode == 0, audit.stdout + audit.stderr
         assert "Nothing to be done" in self.start().end()

@@ -1,6 +1,8 @@
 """The whole workflow through SLURM: the local run's receipts, each job in its partition, and few submissions."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster import Cluster
@@ -69,6 +71,25 @@ def test_a_gpu_model_and_a_number_of_gpus_are_asked_for_in_one_place(held: Drill
     job = held.submitted(held.start())
     details = held.cluster.command("scontrol", "show", "job", job)
     assert "TresPerJob=gres:gpu:a100:2" in details and "Partition=gpu" in details and "TimeLimit=1-00:00:00" in details
+
+
+def test_progress_is_seen_from_the_queue_to_the_end(held: Drill) -> None:
+    def training() -> tuple[str, dict[str, Any]]:
+        told = json.loads(held.asked("progress", "--json").stdout)
+        mine = [job for job in told["begun"] if job["wildcards"] == {"model": "byobnet", "fold": "0"}]
+        return told["rules"]["train_model"], mine[0] if mine else {}
+
+    run = held.start()
+    held.submitted(run)
+    before, mine = training()
+    assert before == {"done": 0, "begun": 0, "waiting": 4} and not mine
+    held.release()
+    held.pause(held.trains(run))
+    now, mine = training()
+    assert now == {"done": 0, "begun": 1, "waiting": 3}
+    assert 3 <= mine["training"]["epoch"] < mine["training"]["epochs"] == 150
+    assert mine["training"]["loss"] > 0 and mine["training"]["seconds_left"] > 0
+    assert "epoch" in held.asked("progress").stdout
 
 
 def test_every_job_says_where_its_log_is(remote: Project) -> None:

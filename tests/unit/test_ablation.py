@@ -1,5 +1,6 @@
 """The ablation's rungs are those of the paper's figures, shared with the recipe's own run, and counted right."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from cellsignal.ablation import (
     LADDER,
     NORMALIZATION,
     PUBLISHED,
+    SCHEMES,
     AblationRung,
     ablation_rungs,
     reference_models,
+    schemes,
 )
 from cellsignal.ablation_scores import ablation_scores
 from cellsignal.balancing import balance_screen
@@ -32,8 +35,10 @@ def recipe(*names: str) -> Config:
     return read_config([ROOT / "config.yaml", *(ROOT / "recipes" / name for name in names)])
 
 
-def plan(config: Config, last_round: int, to_submit: bool = True) -> list[tuple[str, str, str, bool]]:
-    rungs = ablation_rungs(config, last_round, to_submit)
+def plan(
+    config: Config, last_round: int, to_submit: bool = True, compared: Sequence[str] = tuple(SCHEMES)
+) -> list[tuple[str, str, str, bool]]:
+    rungs = ablation_rungs(config, compared, last_round, to_submit)
     return [(rung.part, rung.ensemble, rung.method, rung.plate_groups) for rung in rungs]
 
 
@@ -55,14 +60,14 @@ def test_deepnoise_climbs_the_rungs_of_figure_3() -> None:
         (BEYOND, "round2", "assignment", True),
         (BEYOND, "plate_batch_norm", "assignment", True),
     ]
-    published = [rung.published for rung in ablation_rungs(config, 2, True)]
+    published = [rung.published for rung in ablation_rungs(config, list(SCHEMES), 2, True)]
     assert published[:9] == [0.51549, 0.62901, 0.7458, 0.7458, 0.85542, 0.90145, None, 0.95535, 0.99596]
     assert set(published[9:]) == {None} and sorted(PUBLISHED.values()) == sorted(set(published[:9]) - {None})
 
 
 def test_the_references_differ_from_the_first_model_in_head_and_normalization_alone() -> None:
     config = recipe()
-    found = reference_models(config)
+    found = reference_models(config, list(SCHEMES))
     first = config.models[0].model_dump()
     for scheme in ("cell_type", "experiment", "plate"):
         model = found.pop(f"ablation-softmax-{scheme}").model_dump()
@@ -74,13 +79,14 @@ def test_the_references_differ_from_the_first_model_in_head_and_normalization_al
 
 def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
     demo = recipe("demo.yaml")  # its baseline is the softmax model with cell-type normalization
-    assert set(reference_models(demo)) == {"ablation-softmax-experiment", "ablation-softmax-plate"}
+    assert set(reference_models(demo, list(SCHEMES))) == {"ablation-softmax-experiment", "ablation-softmax-plate"}
     assert plan(demo, 1)[0][1] == "reference-baseline"
     mitocheck = recipe("mitocheck.yaml")  # softmax with cell-type normalization itself, and nothing to submit
-    assert set(reference_models(mitocheck)) == {"ablation-softmax-experiment", "ablation-softmax-plate"}
-    assert plan(mitocheck, 0, to_submit=False) == [
+    different = schemes(experiments=45, plates=45)  # an experiment is a plate
+    assert different == ["cell_type", "plate"] and schemes(experiments=51, plates=204) == list(SCHEMES)
+    assert set(reference_models(mitocheck, different)) == {"ablation-softmax-plate"}
+    assert plan(mitocheck, 0, to_submit=False, compared=different) == [
         (NORMALIZATION, "teacher-resnet10t", "none", False),
-        (NORMALIZATION, "reference-ablation-softmax-experiment", "none", False),
         (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "teacher-resnet10t", "none", False),
@@ -92,7 +98,7 @@ def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
 @pytest.fixture(scope="module")
 def table() -> dict:
     """The demo's ablation on a screen with made-up predictions."""
-    screen, rungs = layout_screen(), ablation_rungs(recipe("demo.yaml"), 1, True)
+    screen, rungs = layout_screen(), ablation_rungs(recipe("demo.yaml"), list(SCHEMES), 1, True)
     names = sorted({rung.ensemble for rung in rungs})
     ensembles = {name: predicted(screen, 1.0 + 0.2 * seed, seed) for seed, name in enumerate(names)}
     final = {"round1": ensembles["round1"]}

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from cellsignal.backbones import adapt_stem, create_backbone, n_features
+from cellsignal.config.backbone_names import unknown_backbone
 from cellsignal.errors import BadInput
 
 
@@ -57,6 +58,15 @@ def test_options_reach_the_backbone_and_a_wrong_one_is_named():
 def test_an_unknown_backbone_names_its_neighbours():
     with pytest.raises(BadInput, match=r"resnet10x.*nearest: .*resnet10t"):
         create_backbone("resnet10x", 6)
+
+
+def test_every_name_that_timm_knows_is_known_without_importing_it():
+    from timm.models import _registry, list_models
+
+    old = set(_registry._deprecated_models)
+    assert len(list_models()) > 1000 and len(old) > 100
+    assert not [name for name in {*list_models(), *old} if unknown_backbone(name)]
+    assert not unknown_backbone("resnet18.a1_in1k") and not unknown_backbone("hf-hub:timm/resnet18")
 
 
 def test_xception_wide_has_deepnoises_widths():

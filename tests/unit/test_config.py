@@ -57,6 +57,13 @@ def test_an_unknown_key_is_looked_for_in_other_sections(tmp_path: Path) -> None:
     assert "did you mean `train.weight_decay`" in problem or "weight_decay`?" in problem
 
 
+def test_a_mistyped_backbone_is_found_before_anything_runs(tmp_path: Path) -> None:
+    models = [{"name": "a", "backbone": "resnet10x"}, {"name": "b", "backbone": "xception_wid"}]
+    first, second = problems_of(tmp_path, models=models)
+    assert first.startswith("mine.yaml: models[0].backbone: resnet10x: not a timm model") and "resnet10t" in first
+    assert second.startswith("mine.yaml: models[1].backbone: xception_wid: ") and "nearest: xception_wide" in second
+
+
 def test_a_value_out_of_range_is_named_with_its_range(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, folds={"count": 1})
     assert problem.startswith("mine.yaml: folds.count:") and "2" in problem and problem.endswith("found 1")

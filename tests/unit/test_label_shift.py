@@ -5,15 +5,18 @@ import pandas as pd
 import pytest
 from layout_screen import fold_table, layout_screen, predicted
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from cellsignal.balancing import balance_screen
+from cellsignal.calibration import apply_temperature, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import WellProbabilities
-from cellsignal.label_shift import class_shares, shift_wells, shifted
+from cellsignal.label_shift import class_shares, shift_held_out, shifted
 from cellsignal.scoring import score_screen
 from cellsignal.sites import answer_table
 
 TRAIN = np.array([0.5, 0.3, 0.2])
+GRID = np.geomspace(0.5, 20, 400)  # temperatures
 
 
 def mixture(shares: np.ndarray, wells: int, seed: int, apart: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
@@ -99,14 +102,40 @@ def test_a_held_out_plate_does_not_tell_its_own_shares() -> None:
     np.testing.assert_allclose(class_shares(sites, held_out, 3), [0.0, 0.25, 0.75])
     p = np.full((8, 3), 1 / 3, np.float32)
     wells = WellProbabilities(sites["well_id"].to_numpy(str), p, np.full(8, "out_of_fold"))
-    found = shift_wells(wells, sites, 2.0, folds).probability
+    found = shift_held_out(wells, sites, folds, 2.0).probability
     assert (found[held_out, 0] == 0).all(), "class 0 is on plate a alone, which the models of fold 0 did not see"
     assert (found[~held_out, 2] == 0).all()
     relabelled = sites.assign(sirna=sites["sirna"].where(~held_out, 2))
     np.testing.assert_array_equal(
-        shift_wells(wells, relabelled, 2.0, folds).probability[held_out],
+        shift_held_out(wells, relabelled, folds, 2.0).probability[held_out],
         found[held_out],
         err_msg="labels of a held-out plate changed its predictions",
+    )
+
+
+def test_held_out_plates_are_calibrated_on_the_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    labels = {plate: rng.integers(0, 3, 60).tolist() for plate in "abcd"}
+    sites, folds = table_of(labels), pd.DataFrame({"group": list("abcd"), "fold": [0, 0, 1, 2]})
+    logits = 2.0 * np.eye(3)[sites["sirna"]] + rng.normal(size=(240, 3))
+    p = softmax(5 * logits, axis=1).astype(np.float32)  # five times too sure
+    wells = WellProbabilities(sites["well_id"].to_numpy(str), p, np.full(240, "out_of_fold"))
+    found = shift_held_out(wells, sites, folds, 5.0)
+    for fold, plates in enumerate(["ab", "c", "d"]):
+        own = sites["plate_id"].isin(list(plates)).to_numpy()
+        truth = sites["sirna"].to_numpy()[~own]
+        nll = [-np.log(apply_temperature(p[~own], t)[np.arange(len(truth)), truth]).mean() for t in GRID]
+        shares = np.bincount(truth, minlength=3) / len(truth)
+        for plate in plates:
+            rows = (sites["plate_id"] == plate).to_numpy()
+            expected, _ = shifted(apply_temperature(p[rows], GRID[int(np.argmin(nll))]), shares, 5.0)
+            np.testing.assert_allclose(found.probability[rows], expected, atol=0.02, err_msg=f"fold {fold}")
+    given = shift_held_out(wells, sites, folds, 5.0, temperature=1.0).probability
+    own = (sites["plate_id"] == "d").to_numpy()
+    shares = np.bincount(sites["sirna"][~own], minlength=3) / (~own).sum()
+    np.testing.assert_allclose(given[own], shifted(p[own], shares, 5.0)[0], atol=1e-6)
+    assert expected_calibration_error(found.probability, sites["sirna"]) < expected_calibration_error(
+        given, sites["sirna"]
     )
 
 

@@ -401,7 +401,9 @@ def test_a_simulated_screen_is_planned_without_any_file(tmp_path: Path, reads: l
 
 def test_example_plates_are_of_as_many_cell_types_as_can_be() -> None:
     of = {"H1": "HUVEC", "H2": "HUVEC", "H3": "HUVEC", "R1": "RPE", "U1": "U2OS"}
-    summary = Summary({name: PlatePlan(cell, 1, "") for name, cell in of.items()}, sorted(set(of.values())), [], 2, {})
+    summary = Summary(
+        {name: PlatePlan(cell, 1, "") for name, cell in of.items()}, sorted(set(of.values())), [], 2, 1, {}
+    )
     assert summary.examples(2) == ["H1", "R1"]
     assert summary.examples(4) == ["H1", "R1", "U1", "H2"]
     assert sorted(summary.examples(9)) == sorted(of)

@@ -169,7 +169,7 @@ def test_class_shares_of_its_plate_are_the_last_step_of_an_out_of_fold_well(tmp_
     project.run()
     scored = read_table(folder(project) / "wells.parquet").set_index("well_id").loc["B_1_B02"]
     *_, before, last = trace_row("B_1_B02", folder(project))["steps"]
-    assert (last["step"], last["sirna"]) == ("class shares of the plate", scored["predicted"])
+    assert (last["step"], last["sirna"]) == ("temperature and class shares of the plate", scored["predicted"])
     assert last["probability"] == pytest.approx(scored["probability"])
     assert before["step"] == "ensemble, round 1" and before["probability"] != pytest.approx(last["probability"])
     assert "class shares of each plate from its own predictions, train's counting as 3 wells" in str(project.audit())

@@ -4,6 +4,7 @@ Nearly all of them are by-products of the recipe's own run: a rung is an ensembl
 balanced. Only the softmax references of figure 3(a) are trained besides, and only for `snakemake ablation`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cellsignal.config.labelling import Method
@@ -50,25 +51,31 @@ class AblationRung:
     published: float | None = None
 
 
-def reference_models(config: Config) -> dict[str, ModelSettings]:
-    """The softmax models that the ablation trains besides the recipe's own: by name."""
+def schemes(experiments: int, plates: int) -> list[str]:
+    """The normalizations that differ on a screen: where each experiment is one plate, one serves for both."""
+    return [name for name in SCHEMES if name != "experiment" or experiments < plates]
+
+
+def reference_models(config: Config, compared: Sequence[str]) -> dict[str, ModelSettings]:
+    """The softmax models that the ablation trains besides the recipe's own, by name: one per scheme `compared`."""
     own = {model.name for model in config.models}
-    found = {scheme: _softmax(config, scheme) for scheme in SCHEMES}
+    found = {scheme: _softmax(config, scheme) for scheme in compared}
     return {model.name: model for model in found.values() if model.name not in own}
 
 
-def ablation_rungs(config: Config, last_round: int, to_submit: bool) -> list[AblationRung]:
+def ablation_rungs(config: Config, compared: Sequence[str], last_round: int, to_submit: bool) -> list[AblationRung]:
     """The rungs of a recipe, from the first reference to what the layout gives.
 
     Args:
+        compared: normalizations, of `schemes`.
         last_round: number of the last round of pseudo-labels.
         to_submit: whether there are test wells to balance.
     """
     first = _first(config)
-    stage_1 = {scheme: _stage_1(config, _softmax(config, scheme)) for scheme in SCHEMES}
+    stage_1 = {scheme: _stage_1(config, _softmax(config, scheme)) for scheme in compared}
     rungs = [
-        AblationRung(NORMALIZATION, f"{words} normalization", stage_1[scheme], published=PUBLISHED[scheme])
-        for scheme, words in SCHEMES.items()
+        AblationRung(NORMALIZATION, f"{SCHEMES[scheme]} normalization", ensemble, published=PUBLISHED[scheme])
+        for scheme, ensemble in stage_1.items()
     ]
     rungs.append(AblationRung(LADDER, "softmax, plate normalization", stage_1["plate"], published=PUBLISHED["plate"]))
     if (first.head, first.normalization) != ("softmax", "plate"):

@@ -5,7 +5,6 @@ fail, because torchvision's operators are not loaded but two of them are describ
 is enough. It is done here only, so every other module that needs timm imports this one.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cellsignal.config.backbone_names import unknown_backbone
 from cellsignal.errors import BadInput, raise_all
 from cellsignal.tensors import mismatches, read_tensors
 
@@ -119,11 +119,8 @@ def create_backbone(
     Raises:
         BadInput: an unknown model or option, or a file that does not hold this model's weights.
     """
-    if ":" not in name and not timm.is_model(name):  # a colon: a model on a hub
-        near = ", ".join(difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5))
-        raise BadInput(
-            f"backbone {name}: not a timm model, xception_wide or capstone_cnn" + (f"; nearest: {near}" if near else "")
-        )
+    if wrong := unknown_backbone(name):
+        raise BadInput(f"backbone {wrong}")
     try:
         backbone: nn.Module = timm.create_model(
             name, pretrained=pretrained is True, in_chans=n_channels, num_classes=0, **(options or {})

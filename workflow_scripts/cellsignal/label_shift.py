@@ -7,11 +7,13 @@ a priori probabilities, equations 2.2 and 2.9 (EM), here with a Dirichlet prior 
 plate of three cells would hold one class for sure.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from cellsignal.calibration import FLOOR
+from cellsignal.calibration import FLOOR, apply_temperature, fit_temperature
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.folds import fold_of
 
@@ -54,26 +56,67 @@ def class_shares(sites: pd.DataFrame, held_out: NDArray[np.bool_], n_classes: in
     return np.asarray(count / count.sum(), dtype=np.float64)
 
 
-def shift_wells(
-    wells: WellProbabilities, sites: pd.DataFrame, pseudo_wells: float, folds: pd.DataFrame | None = None
-) -> WellProbabilities:
-    """`wells` with the probabilities of each plate for its own class shares.
+def shift_wells(wells: WellProbabilities, sites: pd.DataFrame, pseudo_wells: float) -> WellProbabilities:
+    """Test wells with the probabilities of each plate for its own class shares.
 
     Args:
-        wells: class probabilities of treatment wells.
+        wells: calibrated class probabilities of treatment wells, whose models saw all of train between them.
         sites: site table.
         pseudo_wells: as in `shifted`.
-        folds: fold table, for out-of-fold wells: their models saw the shares of the other folds. None: test wells,
-            whose models saw all of train between them.
     """
-    fold = np.full(len(sites), -1) if folds is None else fold_of(sites, folds)
-    of_well = sites.assign(fold=fold).drop_duplicates("well_id").set_index("well_id")[["plate_id", "fold"]]
-    plates = of_well.loc[wells.well_id, "plate_id"].to_numpy(dtype=str)
-    folds_of_wells = of_well.loc[wells.well_id, "fold"].to_numpy(dtype=np.int64)
-    found = wells.probability.copy()
-    for number in np.unique(folds_of_wells):
-        train = class_shares(sites, (fold == number) & (number >= 0), found.shape[1])
-        for plate in np.unique(plates[folds_of_wells == number]):
-            rows = np.flatnonzero((plates == plate) & (folds_of_wells == number))
-            found[rows] = shifted(found[rows], train, pseudo_wells)[0]
-    return WellProbabilities(wells.well_id, found, wells.role)
+    train = class_shares(sites, np.zeros(len(sites), dtype=np.bool_), wells.probability.shape[1])
+    plates = _column(wells, sites, "plate_id")
+    return WellProbabilities(wells.well_id, _by_plate(wells.probability, plates, train, pseudo_wells), wells.role)
+
+
+def shift_held_out(
+    wells: WellProbabilities,
+    sites: pd.DataFrame,
+    folds: pd.DataFrame,
+    pseudo_wells: float,
+    temperature: float | None = None,
+) -> WellProbabilities:
+    """Out-of-fold wells with the probabilities of each plate for its own class shares; all others as they are.
+
+    What depends on labels is taken from the other folds, as a fold's models saw nothing else: train's shares, and the
+    temperature that makes probabilities what they say, which the method takes for granted (Alexandari, Kundaje &
+    Shrikumar 2020, Maximum likelihood with bias-corrected calibration is hard to beat at label shift adaptation).
+
+    Args:
+        wells: class probabilities, of any role.
+        sites: site table.
+        folds: fold table.
+        pseudo_wells: as in `shifted`.
+        temperature: None: fitted on the out-of-fold wells of the other folds; 1 where there are none.
+    """
+    fold = fold_of(sites, folds)
+    numbered = sites.assign(fold=fold)
+    known = numbered[(sites["well_type"] == "treatment") & (sites["sirna"] >= 0)]
+    truth = dict(zip(known["well_id"], known["sirna"].astype(int), strict=True))
+    held_out = wells.of_role("out_of_fold")
+    plates, fold_of_well = _column(held_out, sites, "plate_id"), _column(held_out, numbered, "fold")
+    found = held_out.probability.copy()
+    for number in np.unique(fold_of_well):
+        own = fold_of_well == number
+        others = WellProbabilities(held_out.well_id[~own], held_out.probability[~own], held_out.role[~own])
+        fitted = fit_temperature(others, truth).temperature if len(others.well_id) else 1.0
+        calibrated = apply_temperature(found[own], fitted if temperature is None else temperature)
+        train = class_shares(sites, fold == number, found.shape[1])
+        found[own] = _by_plate(calibrated, plates[own], train, pseudo_wells)
+    probability = wells.probability.copy()
+    probability[wells.role == "out_of_fold"] = found
+    return WellProbabilities(wells.well_id, probability, wells.role)
+
+
+def _by_plate(
+    probability: NDArray[np.float32], plates: NDArray[Any], train_shares: NDArray[np.float64], pseudo_wells: float
+) -> NDArray[np.float32]:
+    found = probability.copy()
+    for plate in np.unique(plates):
+        found[plates == plate] = shifted(probability[plates == plate], train_shares, pseudo_wells)[0]
+    return found
+
+
+def _column(wells: WellProbabilities, sites: pd.DataFrame, name: str) -> NDArray[Any]:
+    """A column of the site table for each of `wells`."""
+    return np.asarray(sites.drop_duplicates("well_id").set_index("well_id").loc[wells.well_id, name])

@@ -42,6 +42,7 @@ class Summary:
     cell_types: list[str]
     test_cell_types: list[str]  # those with test treatment wells, whose labels are to be predicted
     classes: int  # those of controls included
+    experiments: int
     metadata: dict[str, str]  # metadata file, relative to the root → SHA-256
     folders: dict[str, str] = field(default_factory=dict)  # folder of images → SHA-256 of its names, sizes and times
 
@@ -181,6 +182,7 @@ def _read_screen(
         plates=plates,
         cell_types=sorted(sites["cell_type"].unique().tolist()),
         test_cell_types=sorted(unknown["cell_type"].unique().tolist()),
+        experiments=int(sites["experiment"].nunique()),
         classes=len(screen.classes),
         metadata=metadata,
         folders={folder: _digest(found) for folder, found in sorted(folders.items())},

@@ -12,7 +12,7 @@ from cellsignal.calibration import entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
-from cellsignal.label_shift import shift_wells
+from cellsignal.label_shift import shift_held_out
 from cellsignal.ladder import ladder
 from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
 from cellsignal.plate_groups import treatment_wells
@@ -49,7 +49,7 @@ def score_screen(
     """
     final = ensembles[[name for name in ensembles if not name.startswith("reference-")][-1]]
     if balance.label_shift is not None:
-        final = _shift_held_out(final, sites, folds, balance.label_shift)
+        final = shift_held_out(final, sites, folds, balance.label_shift, balance.temperature)
     wells = _predicted_wells(final, sites, classes, answers, submitted)
     held_out = wells[wells["role"] == "out_of_fold"]
     scores: dict[str, Any] = {
@@ -75,16 +75,6 @@ def score_screen(
         if balance.label_shift is not None:
             scores["ladder"]["rungs"].append(_shares_rung(known))
     return scores, wells
-
-
-def _shift_held_out(
-    wells: WellProbabilities, sites: pd.DataFrame, folds: pd.DataFrame, pseudo_wells: float
-) -> WellProbabilities:
-    """Out-of-fold wells with the class shares of their plates; all others as they are."""
-    shifted = shift_wells(wells.of_role("out_of_fold"), sites, pseudo_wells, folds)
-    probability = wells.probability.copy()
-    probability[wells.role == "out_of_fold"] = shifted.probability
-    return WellProbabilities(wells.well_id, probability, wells.role)
 
 
 def _predicted_wells(

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cellsignal.config.backbone_names import unknown_backbone
 from cellsignal.config.schema import Config
 from cellsignal.errors import BadInput, raise_all
 
@@ -25,13 +26,20 @@ def check_config(
     value stands). Raises `BadInput` with all
     problems at once.
     """
+    sources = [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
     try:
-        return Config.model_validate(dict(values))
+        config = Config.model_validate(dict(values))
     except ValidationError as error:
-        sources = [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
         raise BadInput(
             [line for detail in error.errors() for line in _sentences(detail, sources)], "configuration"
         ) from None
+    problems = []
+    for number, model in enumerate(config.models):
+        place: Location = ("models", number, "backbone")
+        if wrong := unknown_backbone(model.backbone):
+            problems.append(f"{_file_of(place, sources)}{_dotted(place)}: {wrong}")
+    raise_all(problems, "configuration")
+    return config
 
 
 def read_config(files: Sequence[str | Path], given: Mapping[str, Any] | None = None) -> Config:

@@ -91,10 +91,10 @@ class FinishedRun:
         return found
 
     @cached_property
-    def label_shift(self) -> float | None:
-        """Wells' worth of train's class shares beside each plate's own; None: shares were not estimated."""
+    def balance(self) -> Values:
+        """The settings of balancing that the run was scored with; none if it was not."""
         scored = self.of_rule("score")
-        found: float | None = scored[0].stage["settings"]["balance"].get("label_shift") if scored else None
+        found: Values = scored[0].stage["settings"]["balance"] if scored else {}
         return found
 
     @cached_property

@@ -21,7 +21,7 @@ from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
-from cellsignal.label_shift import shift_wells
+from cellsignal.label_shift import shift_held_out
 from cellsignal.normalization import GROUP_COLUMN
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.provenance.finished import FinishedRun, Values
@@ -162,10 +162,10 @@ def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
     temperature = run.priors.get("temperature")
     if final is None:
         return
-    if run.label_shift is not None and _role(run, well["well_id"]) == "out_of_fold":
+    if run.balance.get("label_shift") is not None and _role(run, well["well_id"]) == "out_of_fold":
         folds = run.table("assign_folds", "folds.parquet")
-        shifted = shift_wells(final.of_role("out_of_fold"), run.sites, run.label_shift, folds)
-        yield step("class shares of the plate", shifted.of_wells([well["well_id"]])[0])
+        shifted = shift_held_out(final, run.sites, folds, run.balance["label_shift"], run.balance["temperature"])
+        yield step("temperature and class shares of the plate", shifted.of_wells([well["well_id"]])[0])
         return
     if temperature is None:
         return
