@@ -280,7 +280,7 @@ def test_missing_images_are_listed_one_by_one(tmp_path: Path) -> None:
     assert set(missing["problem"]) == {"no such file"}
     assert empty_plates(missing, sites) == []
     assert describe_missing(missing, sites)[0] == (
-        "site HUVEC-01_1_B04_1: 1 images not there: images/HUVEC-01/Plate1/B04_s1_w2.png; expected every channel"
+        "site HUVEC-01_1_B04_1: 1 image not there: images/HUVEC-01/Plate1/B04_s1_w2.png; expected every channel"
     )
 
 

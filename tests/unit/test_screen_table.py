@@ -137,6 +137,16 @@ def test_missing_file(tmp_path: Path) -> None:
         read_screen(described(), tmp_path)
 
 
+@pytest.mark.parametrize(("sign", "words"), [(";", "semicolons"), ("\t", "tabs")])
+def test_columns_that_a_spreadsheet_separated_otherwise(tmp_path: Path, sign: str, words: str) -> None:
+    write_csv(tmp_path / "screen.csv", rows())
+    text = (tmp_path / "screen.csv").read_text()
+    (tmp_path / "screen.csv").write_text(text.replace(",", sign))
+    with pytest.raises(BadInput) as caught:
+        read_screen(described(), tmp_path)
+    assert caught.value.problems == [f"{tmp_path}/screen.csv: columns are separated by {words}; expected commas"]
+
+
 def test_duplicate_site(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, [*rows(), rows()[1]])
     assert problems[0] == "screen.csv line 10: site_id 'b1_P7_A01_2' is already in screen.csv line 3; expected once"

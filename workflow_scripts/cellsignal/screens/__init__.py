@@ -109,7 +109,8 @@ def describe_missing(missing: pd.DataFrame, sites: pd.DataFrame) -> list[str]:
     for plate_id, rows in missing.groupby("plate_id"):
         if len(rows) < listed_images[plate_id]:
             lines += [
-                f"site {site_id}: {len(images)} images not there: {listed(images)}; expected every channel"
+                f"site {site_id}: {len(images)} image{'s' * (len(images) > 1)} not there: {listed(images)}; "
+                "expected every channel"
                 for site_id, images in rows.groupby("site_id")["image"].agg(list).items()
             ]
     return lines

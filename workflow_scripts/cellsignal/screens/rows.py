@@ -11,6 +11,8 @@ import pandas as pd
 
 from cellsignal.sites import IDENTIFIER, IDENTIFIER_RULE, SHOWN, listed, plate_span, positions
 
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}  # as spreadsheets write them
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -38,6 +40,9 @@ def read_rows(path: Path, required: Sequence[str], problems: list[str]) -> Rows 
             reader = csv.reader(handle, strict=True)
             header = next(reader, [])
             width, before = len(header), reader.line_num
+            if width == 1 and (found := [word for sign, word in OTHER_SEPARATORS.items() if sign in header[0]]):
+                problems.append(f"{path}: columns are separated by {found[0]}; expected commas")
+                return None
             for record in reader:
                 if len(record) == width:
                     records.append(record)
