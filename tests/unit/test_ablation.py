@@ -86,9 +86,10 @@ def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
     assert different == ["cell_type", "plate"] and schemes(experiments=51, plates=204) == list(SCHEMES)
     assert set(reference_models(mitocheck, different)) == {"ablation-softmax-plate"}
     assert plan(mitocheck, 0, to_submit=False, compared=different) == [
-        (NORMALIZATION, "teacher-resnet10t", "none", False),
+        (NORMALIZATION, "stage1-resnet10t", "none", False),
         (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "reference-ablation-softmax-plate", "none", False),
+        (LADDER, "stage1-resnet10t", "none", False),
         (LADDER, "teacher-resnet10t", "none", False),
         (LADDER, "round0", "none", False),
         (BEYOND, "plate_batch_norm", "none", False),
