@@ -37,7 +37,7 @@ def ablation_ladder(table: Mapping[str, Any]) -> Figure:
         _panel(ax, rungs, table["wells"])
         ax.set_title(TITLES[part])
     style.percent(axes[-1, 0].xaxis)
-    line = "least and largest of the seeds" if "runs" in table else "Wilson 95 % interval"
+    line = "least and largest of the seeds" if any("low" in rung for rung in table["rungs"]) else "Wilson 95 % interval"
     axes[-1, 0].set_xlabel(f"accuracy on {table['wells']:,} {table['of']} (line: {line})")
     handles: list[Any] = [Patch(facecolor=style.BLUE, label="this run")]
     if any(rung["published"] is not None for rungs in parts.values() for rung in rungs):
