@@ -35,6 +35,7 @@ def ablation_ladder(table: Mapping[str, Any]) -> Figure:
     axes[0, 0].get_gridspec().set_height_ratios(heights)
     for ax, (part, rungs) in zip(axes[:, 0], parts.items(), strict=True):
         _panel(ax, rungs, table["wells"])
+        ax.xaxis.grid(True)
         ax.set_title(TITLES[part])
     style.percent(axes[-1, 0].xaxis)
     line = "least and largest of the seeds" if any("low" in rung for rung in table["rungs"]) else "Wilson 95 % interval"
