@@ -161,27 +161,30 @@ def test_embedding_map_has_a_row_per_round_and_a_panel_per_grouping_with_its_num
     points = [random.normal(size=(90, 2)) for _ in range(2)]
     rows = [MapRow("round 0", points[0], 0.93, measures), MapRow("round 1", points[1], 0.81, measures)]
     figure = embedding_map(rows, groups)
-    first, by_class, second, _ = figure.axes
+    first, by_class, second, by_class_again = figure.axes
     assert "90 % of neighbours share it (chance 33.3 %), s = 0.31" in first.get_title(loc="left")
     assert by_class.get_title(loc="left").endswith("(chance 3.0 %)")
-    assert [len(cloud.get_offsets()) for cloud in first.collections] == [0, 30, 30, 30]  # none is unknown
-    assert second.collections[1].get_offsets().tolist() == points[1][::3].tolist()
-    assert len(by_class.collections) == 31 and by_class.get_legend() is None
+    assert [len(cloud.get_offsets()) for cloud in first.collections] == [30, 30, 30]  # none is unknown
+    assert second.collections[0].get_offsets().tolist() == points[1][::3].tolist()
+    assert len(by_class.collections) == 30 and by_class.get_legend() is None
     assert 0 < len(texts(by_class)) <= 30 and set(texts(by_class)) <= set(groups["class"])
     assert [ax.get_ylabel() for ax in (first, second)] == [
         "round 0\ntrustworthiness 0.93",
         "round 1\ntrustworthiness 0.81",
     ]
     assert first.get_legend() is None and second.get_legend() is not None  # once, below
+    legend = by_class_again.get_legend()  # 30 groups: how they differ, not which they are
+    assert not legend.get_texts() and "colour and mark" in legend.get_title().get_text()
 
 
-def test_points_of_no_known_class_are_grey_and_no_group() -> None:
+def test_points_of_no_known_class_are_hollow_named_in_the_legend_and_no_group() -> None:
     points = np.random.default_rng(0).normal(size=(20, 2))
     row = MapRow("", points, 0.9, {"class": Measure(1.0, 0.5, 0.0)})
     ax = embedding_map([row], {"class": ["", "a"] * 10}).axes[0]
-    assert ax.get_title(loc="left").startswith("class: 1 group (grey: not known to the figure)\n")
+    assert ax.get_title(loc="left").startswith("class: 1 group\n")
     assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
+    assert not len(ax.collections[0].get_facecolors())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["not known to the figure", "a"]
 
 
 @pytest.mark.parametrize("heads", [["head"], ["head", "margin_head"]])
