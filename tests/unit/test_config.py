@@ -59,7 +59,8 @@ def test_an_unknown_key_is_looked_for_in_other_sections(tmp_path: Path) -> None:
 
 def test_a_mistyped_backbone_is_found_before_anything_runs(tmp_path: Path) -> None:
     models = [{"name": "a", "backbone": "resnet10x"}, {"name": "b", "backbone": "xception_wid"}]
-    first, second = problems_of(tmp_path, models=models)
+    key, first, second = problems_of(tmp_path, models=models, train={"epoch": 3})  # all at once
+    assert "did you mean `epochs`" in key
     assert first.startswith("mine.yaml: models[0].backbone: resnet10x: not a timm model") and "resnet10t" in first
     assert second.startswith("mine.yaml: models[1].backbone: xception_wid: ") and "nearest: xception_wide" in second
 

@@ -27,19 +27,26 @@ def check_config(
     problems at once.
     """
     sources = [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
+    problems = _unknown_backbones(values, sources)
     try:
         config = Config.model_validate(dict(values))
     except ValidationError as error:
-        raise BadInput(
-            [line for detail in error.errors() for line in _sentences(detail, sources)], "configuration"
-        ) from None
-    problems = []
-    for number, model in enumerate(config.models):
-        place: Location = ("models", number, "backbone")
-        if wrong := unknown_backbone(model.backbone):
-            problems.append(f"{_file_of(place, sources)}{_dotted(place)}: {wrong}")
+        found = [line for detail in error.errors() for line in _sentences(detail, sources)]
+        raise BadInput(found + problems, "configuration") from None
     raise_all(problems, "configuration")
     return config
+
+
+def _unknown_backbones(values: Mapping[str, Any], sources: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """A sentence per model whose backbone there is not; what is no name at all is left to the schema."""
+    models = values.get("models")
+    problems = []
+    for number, model in enumerate(models if isinstance(models, list) else []):
+        name = model.get("backbone") if isinstance(model, Mapping) else None
+        place: Location = ("models", number, "backbone")
+        if isinstance(name, str) and (wrong := unknown_backbone(name)):
+            problems.append(f"{_file_of(place, sources)}{_dotted(place)}: {wrong}")
+    return problems
 
 
 def read_config(files: Sequence[str | Path], given: Mapping[str, Any] | None = None) -> Config:
