@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium he
 
 FIGURES = "results/tiny_screen/tiny/figures"
 PHONE, LAPTOP = 375, 1280
+BOXES = "[...document.querySelectorAll('#app > div > nav, #app > div > .grow')].map((part) => part.getBoundingClientRect())"
 HIDDEN = "(element) => { const box = element.getBoundingClientRect(); return box.width < 20 || box.height < 20; }"
 
 
@@ -56,6 +57,11 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
     assert len(drawn) == 18 + 19 + 2  # figures, the tables behind them (t-SNE has two), pages
     assert all(name in text for name in drawn)
     assert page.errors == [] and page.requests == []
+
+    opened(page, tmp_path / "report.html", PHONE)
+    menu, content = page.wait_for(f"{BOXES}.length == 2 && {BOXES}")
+    assert menu["width"] == content["width"] == PHONE
+    assert content["y"] == menu["y"] + menu["height"] and content["height"] > 300
 
 
 def test_every_figure_is_drawn_with_a_caption_and_its_tables(overview: Page) -> None:

@@ -57,7 +57,7 @@ def _panel(ax: Axes, rungs: list[dict[str, Any]], wells: int) -> None:
         if rung["published"] is not None:
             ax.add_line(_diamond([rung["published"]], [y]))
             text += f"  (published {rung['published']:.2%})".replace("%", " %")
-        ax.text(max(high, rung["accuracy"], rung["published"] or 0) + 0.015, y, text, va="center", fontsize=8.0)
+        ax.text(1.03, y, text, va="center", fontsize=8.0)  # in a column: beside a diamond it would seem its value
     ax.set_yticks(range(len(rungs)), [rung["name"] for rung in rungs])
     ax.tick_params(axis="y", length=0, labelsize=8.5)
     ax.set_ylim(len(rungs) - 0.4, -0.6)

@@ -41,7 +41,7 @@ button:hover {{ background: #eaf4fb; }}
 #gallery img, #near img {{ display: block; width: 96px; height: 96px; object-fit: contain; background: #000; }}
 #gallery {{ max-height: 330px; overflow-y: auto; padding: 4px; }}
 #gallery button[aria-pressed=true] {{ outline: 3px solid var(--accent); }}
-#near .same {{ font-weight: bold; }} #near .same img {{ outline: 3px solid var(--accent); }}
+#near .same {{ font-weight: bold; }} #near .same img {{ outline: 3px solid var(--accent); outline-offset: -3px; }}
 .site {{ display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; }}
 .stage {{ position: relative; width: min(384px, 100%); aspect-ratio: 1; background: #000; }}
 .stage img {{ position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }}

@@ -107,8 +107,8 @@ def _named(points: np.ndarray, names: list[str]) -> Iterator[tuple[str, tuple[fl
     for name, (x, y) in zip(names, points / [width, height], strict=True):
         for above in (True, False):
             line = y + (0.02 if above else -0.02)
-            # A letter is about 1.1 % of a panel wide, a line 2.3 % high.
-            if all(abs(x - u) > 0.0055 * (len(name) + n) or abs(line - v) > 0.023 for u, v, n in taken):
+            # A letter is about 1.1 % of a panel wide, a line 2.3 % high; between two names there is one letter's room.
+            if all(abs(x - u) > 0.0055 * (len(name) + n + 2) or abs(line - v) > 0.023 for u, v, n in taken):
                 taken.append((x, line, len(name)))
                 yield name, (x * width, y * height), above
                 break

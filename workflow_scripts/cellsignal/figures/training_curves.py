@@ -41,6 +41,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
         for ax, stage in zip(line, stages, strict=True):
             runs = history[(history["model"] == model) & (history["stage"] == stage)]
             _panel(ax, runs, quantity, rounds)
+            style.whole(ax.xaxis)
             folds = runs["fold"].nunique()
             if quantity == "loss" and folds:
                 ax.set_title(f"{model}, {stage} ({folds} fold{'s' if folds > 1 else ''})", fontsize=9)
