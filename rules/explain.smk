@@ -30,7 +30,7 @@ DRAWN_WEIGHTS = [explained_weights(number)[0] for number in FIRST_AND_LAST]
 
 # The explained model beside the references, which are normalized otherwise: the plate effect before and after.
 # (name, normalization, file) of each.
-COMPARED = [
+BEFORE_AND_AFTER = [
     (model, MODELS[model].normalization, path)
     for model in [*REFERENCES, EXPLAINED]
     for path in explained_predictions(0 if model in REFERENCES else ROUNDS[-1], model)
@@ -79,13 +79,13 @@ rule explain_sites:
 
 rule plate_effect:
     input:
-        stage=stage(recipe, "plate_effect", {"files": [[model, by] for model, by, _ in COMPARED]}),
+        stage=stage(recipe, "plate_effect", {"files": [[model, by] for model, by, _ in BEFORE_AND_AFTER]}),
         receipts=[
-            *(receipt(path) for *_, path in COMPARED),
+            *(receipt(path) for *_, path in BEFORE_AND_AFTER),
             receipt(screen("sites.parquet")),
         ],
         sites=ancient(screen("sites.parquet")),
-        predictions=ancient([path for *_, path in COMPARED]),
+        predictions=ancient([path for *_, path in BEFORE_AND_AFTER]),
     output:
         figure=figure("plate_effect", "svg", EXPLANATION),
         table=table("plate_effect", EXPLANATION),

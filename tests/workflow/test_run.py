@@ -62,7 +62,13 @@ def test_every_job_left_a_log_and_a_run_record(finished: Project) -> None:
     records = finished.results("*.run.json")
     assert len(records) == len(finished.results("*.receipt.json"))
     assert all(record.with_name(record.name.replace(".run.json", ".log")).is_file() for record in records)
-    assert all(json.loads(record.read_text())["seconds"] > 0 for record in records)
+    measured = [json.loads(record.read_text()) for record in records]
+    assert all(one["seconds"] > 0 for one in measured)
+    held = {
+        rule: max(one["peak_memory_mb"] for one in measured if one["rule"] == rule)
+        for rule in ("submission", "predict")
+    }
+    assert 30 < held["submission"] < held["predict"] < 4000  # MB: pandas alone; PyTorch, timm and a tiny network
     assert len(finished.results("benchmarks/**/*.tsv")) == len(records) + 1  # audit_verdict has one, too
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -128,6 +129,7 @@ class Job:
                 "started": self.started,
                 "seconds": round(time.time() - self.started, 3),
                 "provenance_seconds": round(self._provenance_seconds, 3),
+                "peak_memory_mb": _peak_memory_mb(),
                 "host": platform.node(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "gpus": _gpus(),
@@ -135,6 +137,12 @@ class Job:
                 "git": git,
             },
         )
+
+
+def _peak_memory_mb() -> int:
+    """The most memory that this process held, MB; getrusage(2) counts in kB, on macOS in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (1e6 if sys.platform == "darwin" else 1e6 / 1024))
 
 
 def _gpus() -> list[str]:
