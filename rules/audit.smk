@@ -13,7 +13,12 @@ rule audit_verdict:
         stage=stage(recipe, "audit", {}),
         receipts=[*map(receipt, AUDITED), *map(receipt, FIGURES)],
     output:
-        verdict=report(recipe("audit.json"), caption="captions/audit.rst", category="5 Audit"),
+        verdict=report(
+            recipe("audit.json"),
+            caption="captions/audit.rst",
+            category=AUDIT,
+            labels={"figure": "audit", "as": "table"},
+        ),
     log:
         recipe("logs/audit_verdict.log"),
     benchmark:

@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from cellsignal.attention import concordance
 from cellsignal.config.learning import ModelSettings, PredictSettings
 from cellsignal.devices import choose_device, place
-from cellsignal.explain import attention, explain_sites
+from cellsignal.explain import explain_sites
 from cellsignal.explained_sites import Explanations, choose_sites, write_explanations
 from cellsignal.models import load_model
 from cellsignal.plates import SiteReader
@@ -60,8 +61,8 @@ with run(snakemake) as job:
             called=called,
             probability=probability,
             cam=np.round(255 * maps).astype(np.uint8),
-            correlation=attention(maps, pixels).astype(np.float32),
-            distance=attention(maps, pixels, "distance").astype(np.float32),
+            correlation=concordance(maps, pixels).astype(np.float32),
+            distance=concordance(maps, pixels, "distance").astype(np.float32),
             layer=layer or "",
         ),
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cellsignal.attention import attention
 from cellsignal.explained_sites import read_explanations
 from cellsignal.figures.channel_attention import site_attention
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
@@ -26,7 +27,7 @@ with run(snakemake) as job:
     ]
     pixels = SiteReader(snakemake.input.stores).read(found.site_id[rows])
     channels = job.settings["channels"]
-    maps, shares = found.cam[rows] / 255, found.correlation[rows]
+    maps, shares = found.cam[rows] / 255, attention(found.correlation[rows])
     save(grad_cam_grid(pixels, maps, channels, titles, shares, found.layer), snakemake.output.figure)
     table = sites.drop(columns="images").assign(
         class_name=sites["sirna"].map(names),

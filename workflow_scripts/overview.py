@@ -28,7 +28,7 @@ with run(snakemake) as job:
     pixels = dict(zip(shown, SiteReader(snakemake.input.stores).read(shown), strict=True))
     data = {
         "explained": explained(
-            sites, found, neighbours, pixels, names, settings["channels"], settings["thumbnail_pixels"]
+            sites, found, neighbours, wells, pixels, names, settings["channels"], settings["thumbnail_pixels"]
         ),
         "searchable": searchable(wells, names),
     }

@@ -8,7 +8,9 @@ import torch
 from captum import attr
 from torch import nn
 
-from cellsignal.explain import attention, grad_cam, last_spatial_layer, layer_name
+from cellsignal.attention import attention, concordance
+from cellsignal.errors import BadInput
+from cellsignal.explain import checked_layer, grad_cam, last_spatial_layer, layer_name
 
 SIZE = 32
 
@@ -116,19 +118,31 @@ def test_the_default_layer_is_the_last_before_pooling() -> None:
         last_spatial_layer(nn.Flatten(), planted())
 
 
+@pytest.mark.parametrize("name", ["blurr", "", "head"])
+def test_a_layer_without_a_feature_map_is_named_with_those_that_have_one(name: str) -> None:
+    model = Toy().eval()
+    assert checked_layer(model, "blur", planted()) == "blur"
+    with pytest.raises(BadInput, match=rf"report.grad_cam_layer: '{name}' is no layer .* expected one of .*activation"):
+        checked_layer(model, name, planted())
+
+
 def test_attention_is_the_correlation_over_its_largest() -> None:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (3, 4, 10, 12), dtype=np.uint8)
     cams = random.random((3, 10, 12)) + images[:, 2] / 255
     images[0, 3] = 9  # a constant channel
-    found = attention(cams, images)
-    for i in range(3):
+    cams[2] = 0  # nothing speaks for the class
+    raw = concordance(cams, images)
+    found = attention(raw)
+    assert np.isnan(raw[2]).all() and np.isnan(found[2]).all()
+    for i in range(2):
         expected = np.zeros(4)
         for c in range(4):
             if images[i, c].std() > 0:
                 expected[c] = np.corrcoef(cams[i].ravel(), images[i, c].ravel())[0, 1]
+        assert raw[i] == pytest.approx(expected)
         assert found[i] == pytest.approx(expected / abs(expected).max())
-    assert found.argmax(1).tolist() == [2, 2, 2]
+    assert found[:2].argmax(1).tolist() == [2, 2]
     assert found[0, 3] == 0
 
 
@@ -136,7 +150,7 @@ def test_attention_by_distance_is_largest_for_the_channel_that_equals_the_map() 
     random = np.random.default_rng(0)
     cams = random.random((1, 8, 8))
     images = np.stack([1 - cams[0], 50 + 200 * cams[0], random.random((8, 8))])[None]
-    found = attention(cams, images, "distance")[0]
+    found = attention(concordance(cams, images, "distance"))[0]
     assert found[1] == 1 and found.argmax() == 1 and found[0] < found[2] < 1
 
 
@@ -212,7 +226,7 @@ def test_a_trained_network_finds_the_place_and_the_channel_of_planted_evidence_a
         maps = grad_cam(network, images, target, layer=network[3])
         peaks = np.array([np.unravel_index(one.argmax(), one.shape) for one in maps])
         there = (np.abs(peaks - places) <= 3).all(1).mean()
-        channels = attention(maps, images.numpy()).argmax(1)
+        channels = np.nan_to_num(concordance(maps, images.numpy()), nan=-1).argmax(1)
         return float(there), float((channels == np.where(target.numpy() == 0, 2, 4)).mean())
 
     place, channel = found(model)

@@ -280,13 +280,19 @@ def test_neighbours_are_listed_nearest_first_and_withheld_classes_stay_empty() -
 def test_attention_is_averaged_by_cell_type_and_class() -> None:
     sites = pd.DataFrame({"cell_type": ["HUVEC"] * 3 + ["RPE"], "class_name": ["a", "a", "b", "a"]})
     correlation = np.array([[1.0, 0.2], [0.5, 1.0], [-1.0, 0.1], [0.0, 1.0]])
-    table = mean_attention(site_attention(sites, correlation, correlation / 2, ["DNA", "actin"]), ["DNA", "actin"])
+    correlation = np.vstack([correlation * [[0.5], [0.25], [0.5], [0.1]], [[np.nan] * 2]])  # the last map is empty
+    sites.loc[4] = ["RPE", "a"]
+    distance = np.array([[0.5, 1], [1, 1], [1, 1], [1, 1], [np.nan] * 2])
+    table = mean_attention(site_attention(sites, correlation, distance, ["DNA", "actin"]), ["DNA", "actin"])
     assert table["sites"].tolist() == [2, 1, 1]
+    assert table["largest_r"].tolist() == pytest.approx([0.375, 0.5, 0.1])
     assert table[["correlation_DNA", "correlation_actin"]].to_numpy().tolist() == [[0.75, 0.6], [-1, 0.1], [0, 1]]
     left, right = channel_attention(table, ["DNA", "actin"], "backbone.layer4").axes[:2]
-    assert texts(left) == ["0.75", "0.60", "−1.00", "0.10", "0.00", "1.00"] and texts(right)[0] == "0.38"
+    assert texts(left) == ["0.75", "0.60", "−1.00", "0.10", "0.00", "1.00"] and texts(right)[0] == "0.75"
     assert [text.get_text() for text in left.texts if text.get_weight() == "bold"] == ["0.75", "0.10", "1.00"]
-    assert [label.get_text() for label in left.get_yticklabels()] == ["HUVEC, a (2)", "HUVEC, b (1)", "RPE, a (1)"]
+    assert [label.get_text() for label in left.get_yticklabels()] == [
+        "HUVEC, a (2; 0.38)", "HUVEC, b (1; 0.50)", "RPE, a (1; 0.10)"
+    ]  # fmt: skip
 
 
 def test_a_screen_of_one_channel_has_nothing_to_compare() -> None:

@@ -80,8 +80,8 @@ def data() -> dict:
         called=np.array([0, 0]),
         probability=np.array([0.91, 0.4], np.float32),
         cam=random.integers(0, 256, (2, 12, 12), dtype=np.uint8),
-        correlation=np.array([[1.0, -0.2], [0.3, 1.0]], np.float32),
-        distance=np.array([[1.0, 0.9], [0.8, 1.0]], np.float32),
+        correlation=np.array([[0.5, -0.1], [np.nan, np.nan]], np.float32),
+        distance=np.array([[0.8, 0.4], [np.nan, np.nan]], np.float32),
         layer="backbone.layer4",
     )
     neighbours = pd.DataFrame(
@@ -96,7 +96,7 @@ def data() -> dict:
          "probability": [0.914, 0.4, np.nan]}
     )  # fmt: skip
     return {
-        "explained": explained(sites, found, neighbours, pixels, names, ["DNA", "actin"], 96),
+        "explained": explained(sites, found, neighbours, wells, pixels, names, ["DNA", "actin"], 96),
         "searchable": searchable(wells, names),
     }
 
@@ -106,7 +106,11 @@ def test_explained_sites_have_images_maps_attention_and_their_neighbours_in_orde
     assert (first["class"], first["called"], first["p"]) == ("gene0", "gene0", 0.91)
     assert (second["class"], second["called"]) == ("gene1", "gene0")
     assert [near["id"] for near in first["near"]] == ["E2_A_1", "E2_B_1"] and second["near"] == []
-    assert first["attention"] == [1.0, -0.2] and len(first["channels"]) == 2
+    assert (first["outcome"], first["scored"]) == ("right", "gene0")
+    assert (second["outcome"], second["scored"]) == ("wrong", "gene0")
+    assert first["correlation"] == [0.5, -0.1] and first["attention"] == [1.0, -0.2] and first["distance"] == [1.0, 0.5]
+    assert second["correlation"] is second["attention"] is second["distance"] is None  # its map is empty
+    assert len(first["channels"]) == 2
     assert set(data["explained"]["images"]) == {"E1_A_1", "E2_A_1", "E2_B_1"}
     assert decoded(first["cam"]).mode == "RGBA" and decoded(data["explained"]["images"]["E2_B_1"]).size == (12, 12)
 

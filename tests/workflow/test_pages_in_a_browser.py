@@ -60,6 +60,19 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
     assert all(name in text for name in drawn)
     assert page.errors == [] and page.requests == []
 
+    # The overview page, which as the data: URL that Snakemake makes of it would be too long to be shown in a frame.
+    assert page.errors == [] and page.requests == []
+
+    # The overview page, which Snakemake makes a data: URL of that is too long for a frame.
+    entries = "[...document.querySelectorAll('#app > div > nav *')]"
+    page.evaluate(f"{entries}.filter((one) => one.innerText?.trim() === '0 Overview').pop().click()")
+    page.wait_for("document.querySelector('#app > div > nav tbody tr')")
+    page.evaluate("document.querySelector('#app > div > nav tbody tr').querySelector('a, button').click()")
+    url = page.wait_for("document.querySelector('#app iframe[src^=\"blob:\"]')?.src")
+    shown = page.evaluate(f"fetch({url!r}).then((answer) => answer.text())")
+    assert shown == (finished.folder / FIGURES / "overview.html").read_text(encoding="utf-8")
+    assert page.errors == [] and page.requests == []
+
     opened(page, tmp_path / "report.html", PHONE)
     menu, content = page.wait_for(f"{BOXES}.length == 2 && {BOXES}")
     assert menu["width"] == content["width"] == PHONE

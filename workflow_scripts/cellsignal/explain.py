@@ -1,7 +1,7 @@
 """Where in an image a model looks."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cellsignal.errors import BadInput
 from cellsignal.loader import Reader, TrainingSites
 from cellsignal.models import PerturbationModel
 from cellsignal.prediction import batch_norm_groups, in_batches, inputs
@@ -93,12 +94,15 @@ def explain_sites(
         reader: pixels of all sites.
         sites: those that are wanted and, with `by_plate` (BatchNorm takes a plate's statistics), all of their plates.
         wanted: indices of `sites`.
-        layer: name of the module whose feature map is read; default: `last_spatial_layer`.
+        layer: name of the module whose feature map is read (`report.grad_cam_layer`); default: `last_spatial_layer`.
         batch_size: sites at once where the statistics are taken; maps are made of a few at a time.
         device: where it runs.
 
     Returns:
         Class (wanted,), its probability (wanted,), maps (wanted, h, w) in 0–1 as of `grad_cam`, the layer's name.
+
+    Raises:
+        BadInput: `layer` is none of the model's, or one without a feature map.
     """
     called, probability = np.zeros(len(sites), np.int64), np.zeros(len(sites), np.float32)
     maps: dict[int, NDArray[np.float32]] = {}
@@ -108,7 +112,8 @@ def explain_sites(
         asked = group[np.isin(group, wanted)]
         with statistics:
             for part, images, *told in inputs(model, reader, sites, in_batches(asked, MAPS_AT_ONCE), device):
-                layer = layer or layer_name(model, images[:1], *(tensor[:1] for tensor in told))
+                one = (images[:1], *(tensor[:1] for tensor in told))
+                layer = checked_layer(model, layer, *one) if layer else layer_name(model, *one)
                 with torch.no_grad():
                     likeliest = model(images, *told).logits.float().softmax(1).max(1)
                 called[part], probability[part] = likeliest.indices.cpu().numpy(), likeliest.values.cpu().numpy()
@@ -118,6 +123,18 @@ def explain_sites(
                 maps |= dict(zip(part.tolist(), found, strict=True))
     stacked = np.stack([maps[index] for index in wanted.tolist()])
     return called[wanted], probability[wanted], stacked, layer or ""
+
+
+def checked_layer(model: nn.Module, name: str, image: Tensor, *beside: Tensor) -> str:
+    """`name`, if that is a module with a feature map. Raises `BadInput` that names those which are."""
+    possible = spatial_layers(model, image, *beside)
+    if name not in possible:
+        coarse = [layer for layer in possible if layer.count(".") <= 2]  # not every convolution of every block
+        raise BadInput(
+            f"report.grad_cam_layer: {name!r} is no layer with a feature map of the model; expected one of "
+            f"{', '.join(coarse or possible)}, or a part of them"
+        )
+    return name
 
 
 def layer_name(model: nn.Module, image: Tensor, *beside: Tensor) -> str:
@@ -132,54 +149,34 @@ def last_spatial_layer(model: nn.Module, image: Tensor, *beside: Tensor) -> nn.M
     `image`: one image (1, channels, h, w), and what else the model is given; `model` in evaluation mode.
     Raises `ValueError` if the model has none.
     """
-    last: list[nn.Module] = []
+    found = list(spatial_layers(model, image, *beside).values())
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no layer with a feature map larger than 1 × 1; name one (layer=)")
+    return found[-1]
+
+
+def spatial_layers(model: nn.Module, image: Tensor, *beside: Tensor) -> dict[str, nn.Module]:
+    """Name and module of all that give a feature map (n, channels, h, w) larger than 1 × 1, the last to do so last.
+
+    `image`, `beside`, `model`: as of `last_spatial_layer`.
+    """
+    found: dict[nn.Module, str] = {}
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-            last[:] = [module]
+            found.pop(module, None)
+            found[module] = names[module]
 
-    hooks = [module.register_forward_hook(note) for module in model.modules()]
+    names = {module: name for name, module in model.named_modules()}
+    hooks = [module.register_forward_hook(note) for module in names]
     try:
         with torch.no_grad():
             model(image, *beside)
     finally:
         for hook in hooks:
             hook.remove()
-    if not last:
-        raise ValueError(f"{type(model).__name__} has no layer with a feature map larger than 1 × 1; name one (layer=)")
-    return last[0]
+    return {name: module for module, name in found.items()}
 
 
 def _logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     return output[1] if isinstance(output, tuple) else output
-
-
-def attention(
-    cams: np.ndarray, images: np.ndarray, measure: Literal["correlation", "distance"] = "correlation"
-) -> np.ndarray:
-    """How well a map agrees with each channel, float64 (n, channels).
-
-    `cams`: (n, h, w), `images`: (n, channels, h, w), both scaled to 0–1 per map and channel. `correlation`:
-    Pearson's. `distance`: 1 − root mean squared difference (the explainability paper's equation 15 is the
-    distance itself, though its text reads larger as more concordant). Divided by the largest absolute value
-    over the channels of an image, so that the most telling channel has 1 (or −1); 0 for constant ones.
-    """
-    maps = _scale(np.asarray(cams, dtype=np.float64)[:, None])
-    scaled = _scale(np.asarray(images, dtype=np.float64))
-    if measure == "distance":
-        agreement = 1 - np.sqrt(((maps - scaled) ** 2).mean((2, 3)))
-    else:
-        maps -= maps.mean((2, 3), keepdims=True)
-        scaled -= scaled.mean((2, 3), keepdims=True)
-        norms = np.sqrt((maps**2).sum((2, 3)) * (scaled**2).sum((2, 3)))
-        agreement = np.divide((maps * scaled).sum((2, 3)), norms, out=np.zeros(norms.shape), where=norms > 0)
-    largest = np.abs(agreement).max(1, keepdims=True)
-    share: np.ndarray = np.divide(agreement, largest, out=np.zeros(agreement.shape), where=largest > 0)
-    return share
-
-
-def _scale(images: np.ndarray) -> np.ndarray:
-    low = images.min((2, 3), keepdims=True)
-    span = images.max((2, 3), keepdims=True) - low
-    scaled: np.ndarray = np.divide(images - low, span, out=np.zeros(images.shape), where=span > 0)
-    return scaled

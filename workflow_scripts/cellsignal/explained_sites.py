@@ -56,8 +56,8 @@ class Explanations:
         site_id: str (sites,).
         called: int64 (sites,), the class that the map speaks for: the one that the model calls.
         probability: float32 (sites,), what the model gives it.
-        cam: uint8 (sites, h, w), 255 where the evidence is strongest.
-        correlation, distance: float32 (sites, channels), of `explain.attention`.
+        cam: uint8 (sites, h, w), 255 where the evidence is strongest; empty where nothing speaks for the class.
+        correlation, distance: float32 (sites, channels), of `attention.concordance`; NaN for an empty map.
         layer: the module whose feature map was read.
     """
 

@@ -42,32 +42,30 @@ def statistics(stores: Sequence[str | Path], sites: pd.DataFrame, scheme: Scheme
     Raises:
         BadInput: a packed site is not in the table, or stores differ in their number of channels.
     """
-    group_of = sites.set_index("site_id")[GROUP_COLUMN[scheme]] if scheme != "site" else None
-    known = pd.Index(sites["site_id"])
+    known, group_of = pd.Index(sites["site_id"]), sites[GROUP_COLUMN[scheme]].to_numpy(dtype=str)
     totals: dict[str, NDArray[Any]] = {}
     problems, channels = [], 0
     for path in stores:
         store = PlateStore(path)
-        problems += [
-            f"{path}: site {s} is not in the site table" for s in store.site_id[~np.isin(store.site_id, known)]
-        ]
+        rows = known.get_indexer(pd.Index(store.site_id))
+        problems += [f"{path}: site {s} is not in the site table" for s in store.site_id[rows < 0]]
         channels = channels or store.sums.shape[1]
         if store.sums.shape[1] != channels:
             problems.append(f"{path}: {store.sums.shape[1]} channels; expected {channels} as in {stores[0]}")
         if problems:
             continue
-        groups = store.site_id if group_of is None else group_of.loc[store.site_id].to_numpy(dtype=str)
-        for group in np.unique(groups):
+        groups, member = np.unique(group_of[rows], return_inverse=True)
+        for number, group in enumerate(groups.tolist()):
             # dtype object: Python's integers. A screen's sum of squares can exceed 64 bits.
-            part = store.sums[groups == group].astype(object).sum(axis=0)
-            totals[str(group)] = totals[str(group)] + part if str(group) in totals else part
+            part = store.sums[member == number].astype(object).sum(axis=0)
+            totals[group] = totals[group] + part if group in totals else part
     raise_all(problems, "normalization")
-    rows = [
+    measured = [
         (group, channel, *moments(*(int(v) for v in totals[group][channel])))
         for group in sorted(totals)
         for channel in range(channels)
     ]
-    table = pd.DataFrame(rows, columns=["group", "channel", "mean", "std", "pixels"])
+    table = pd.DataFrame(measured, columns=["group", "channel", "mean", "std", "pixels"])
     return table.astype({"group": str, "channel": np.int64, "mean": float, "std": float, "pixels": np.int64})
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellsignal.balancing import balance_screen
-from cellsignal.calibration import entropy, expected_calibration_error
+from cellsignal.calibration import FLOOR, entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
 from cellsignal.kaggle_score import kaggle_score
@@ -53,7 +53,7 @@ def score_screen(
     wells = _predicted_wells(final, sites, classes, answers, submitted)
     held_out = wells[wells["role"] == "out_of_fold"]
     scores: dict[str, Any] = {
-        "out_of_fold": _metrics(held_out, final),
+        "out_of_fold": _metrics(held_out, final, classes),
         "controls": _controls(wells, final),
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
@@ -63,7 +63,7 @@ def score_screen(
     if submitted is not None and len(answers):
         # Wells without images count too: they were submitted, and Kaggle scores them.
         known = wells[wells["role"].isin(["test", UNSEEN]) & (wells["outcome"] != "unknown")]
-        scores["test"] = _metrics(known, final) | {
+        scores["test"] = _metrics(known, final, classes) | {
             "kaggle": _records(
                 kaggle_score(
                     submitted, answers, treatment_wells(wells[wells["dataset"] == "test"]),
@@ -113,8 +113,18 @@ def best_treatment(probability: NDArray[np.float32], classes: pd.DataFrame) -> N
     return best
 
 
-def _metrics(wells: pd.DataFrame, final: WellProbabilities) -> dict[str, Any]:
-    """Accuracy, balanced accuracy and calibration of wells with known truth."""
+def among_treatments(probability: NDArray[np.float32], classes: pd.DataFrame) -> NDArray[np.float64]:
+    """Probabilities (wells, classes) of wells that hold a treatment: controls get none, rows are normalized."""
+    possible = np.zeros(probability.shape[1])
+    possible[classes.loc[classes["well_type"] == "treatment", "sirna"].to_numpy(np.int64)] = 1
+    # A row that gave the treatments nothing has them equally likely.
+    kept = np.maximum(probability.astype(np.float64), FLOOR) * possible
+    shares: NDArray[np.float64] = kept / kept.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFrame) -> dict[str, Any]:
+    """Accuracy, balanced accuracy and calibration of treatment wells with known truth, among the treatments."""
     truth, predicted = wells["sirna"], wells["predicted"]
     if wells.empty:
         return {"wells": 0}
@@ -122,14 +132,16 @@ def _metrics(wells: pd.DataFrame, final: WellProbabilities) -> dict[str, Any]:
         "wells": len(wells),
         "accuracy": accuracy(truth, predicted),
         "balanced_accuracy": balanced_accuracy(truth, predicted),
-        "calibration_error": expected_calibration_error(final.of_wells(wells["well_id"]), truth),
+        "calibration_error": expected_calibration_error(
+            among_treatments(final.of_wells(wells["well_id"]), classes), truth
+        ),
         "by_cell_type": _records(grouped_accuracy(truth, predicted, wells["cell_type"])),
         "by_experiment": _records(grouped_accuracy(truth, predicted, wells["experiment"])),
     }
 
 
 def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, Any]]:
-    """How sure the models are by well type: they should be unsure where nothing was silenced."""
+    """How sure the models are by well type, among all classes: they should be unsure where nothing was silenced."""
     found = []
     for well_type, part in wells[wells["role"].isin(["out_of_fold", "control"])].groupby("well_type"):
         probability = final.of_wells(part["well_id"])
@@ -137,7 +149,7 @@ def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, A
             {
                 "well_type": str(well_type),
                 "wells": len(part),
-                "accuracy": accuracy(part["sirna"], part["predicted"]),
+                "accuracy": accuracy(part["sirna"], probability.argmax(axis=1)),
                 "entropy_nats": float(entropy(probability).mean()),
                 "mean_top_probability": float(probability.max(axis=1).mean()),
                 "calibration_error": expected_calibration_error(probability, part["sirna"]),

@@ -6,42 +6,52 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cellsignal.attention import attention
 from cellsignal.figures import style
 
 MEASURES = {
-    "correlation": "concordance: Pearson correlation of map and channel",
-    "distance": "the paper's eq. 15 as 1 − distance of map and channel",
+    "correlation": "concordance: Pearson's r of map and channel",
+    "distance": "the paper's eq. 15, as 1 − distance of map and channel",
 }
+SHARE = "share of the site's largest, mean of sites"
 
 
 def mean_attention(sites: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
-    """Mean over sites: `cell_type`, `class_name`, `sites`, and `{measure}_{channel}` for each measure and channel.
+    """Mean attention: `cell_type`, `class_name`, `sites`, `largest_r`, and `{measure}_{channel}` for each of both.
 
-    `sites`: one row per site, with the same columns but `sites`.
+    `sites`: one row per site, of `site_attention`. Its values are made shares of the site's largest, and then averaged
+    over sites whose map is not empty, `sites` in number; `largest_r` is their mean largest |r|, which the shares hide.
     """
-    columns = [f"{measure}_{channel}" for measure in MEASURES for channel in channels]
-    groups = sites.groupby(["cell_type", "class_name"], sort=True)
-    return groups.size().rename("sites").to_frame().join(groups[columns].mean()).reset_index()
+    drawn = sites[sites[f"correlation_{channels[0]}"].notna()]
+    shares = drawn[["cell_type", "class_name"]].copy()
+    for measure in MEASURES:
+        columns = [f"{measure}_{channel}" for channel in channels]
+        shares[columns] = attention(drawn[columns].to_numpy(float))
+    shares["largest_r"] = drawn[[f"correlation_{channel}" for channel in channels]].abs().max(axis=1)
+    groups = shares.groupby(["cell_type", "class_name"], sort=True)
+    return groups.size().rename("sites").to_frame().join(groups.mean()).reset_index()
 
 
 @style.look()
-def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: str) -> Figure:
+def channel_attention(means: pd.DataFrame, channels: Sequence[str], layer: str) -> Figure:
     """A panel per measure: rows are cell type × class, columns channels; the largest of a row is bold.
 
-    `attention`: of `mean_attention`. `layer`: the module whose feature map the Grad-CAM was taken of.
+    `means`: of `mean_attention`. `layer`: the module whose feature map the Grad-CAM was taken of.
     """
-    if attention.empty:
+    if means.empty:
         return style.note("No site was explained.")
     if len(channels) == 1:
         return style.note("The screen has one channel: there is none to compare its attention with.")
-    rows = len(attention)
+    rows = len(means)
     figure, axes = style.panels(
         1, len(MEASURES), 2.4 + 2 * (1.2 + 0.62 * len(channels)), 1.9 + 0.3 * rows, sharey="row"
     )
-    names = [f"{r['cell_type']}, {r['class_name']} ({r['sites']})" for r in attention.to_dict("records")]
-    cells = attention["cell_type"].to_numpy()
+    names = [
+        f"{r['cell_type']}, {r['class_name']} ({r['sites']}; {r['largest_r']:.2f})" for r in means.to_dict("records")
+    ]
+    cells = means["cell_type"].to_numpy()
     for ax, (measure, title) in zip(axes[0], MEASURES.items(), strict=True):
-        values = attention[[f"{measure}_{channel}" for channel in channels]].to_numpy().round(2) + 0.0  # no −0
+        values = means[[f"{measure}_{channel}" for channel in channels]].to_numpy().round(2) + 0.0  # no −0
         # Correlations have a sign. The other measure is never far from 1: on one scale with them it is all dark.
         signed = measure == "correlation"
         low, high = (-1.0, 1.0) if signed else (min(float(values.min()), 0.95), 1.0)
@@ -60,9 +70,11 @@ def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: s
         for spine in ax.spines.values():
             spine.set_visible(False)
         ax.set_title(title, fontsize=9)
-        bar = figure.colorbar(image, ax=ax, fraction=0.06, pad=0.02)
-    bar.set_label("share of the site's largest, mean of sites")
-    style.footnote(figure, f"Grad-CAM of {layer}; in brackets: sites; bold: the largest of a row")
+        figure.colorbar(image, ax=ax, fraction=0.06, pad=0.02).set_label(SHARE)
+    style.footnote(
+        figure,
+        f"Grad-CAM of {layer}; in brackets: sites, and the mean of their largest |r|; bold: the largest of a row",
+    )
     figure.align_ylabels()
     return figure
 
@@ -70,7 +82,7 @@ def channel_attention(attention: pd.DataFrame, channels: Sequence[str], layer: s
 def site_attention(
     sites: pd.DataFrame, correlation: np.ndarray, distance: np.ndarray, channels: Sequence[str]
 ) -> pd.DataFrame:
-    """`sites` with a column per measure and channel; the arrays are (sites, channels), of `explain.attention`."""
+    """`sites` with a column per measure and channel; the arrays are (sites, channels), of `attention.concordance`."""
     values = {"correlation": correlation, "distance": distance}
     columns = {f"{m}_{c}": values[m][:, i] for m in MEASURES for i, c in enumerate(channels)}
     return sites.reset_index(drop=True).assign(**columns)

@@ -26,8 +26,8 @@ def grad_cam_grid(
     """A row per site: the composite (of several channels), the map alone, then each channel below the map.
 
     `images`: uint8 or uint16 (n, channels, h, w). `cams`: float (n, h, w) in 0–1, of `explain.grad_cam`.
-    `attention`: float (n, channels), of `explain.attention`, printed under each channel. `titles`: one per
-    site. `layer`: the module whose feature map was read. Raises `BadInput` if the shapes do not fit.
+    `attention`: float (n, channels), of `attention.attention`, printed under each channel; NaN where the map is empty.
+    `titles`: one per site. `layer`: the module whose feature map was read. Raises `BadInput` if the shapes do not fit.
     """
     sites, height, width = len(titles), *images.shape[2:]
     for name, found, expected in (
@@ -53,7 +53,7 @@ def grad_cam_grid(
             if not extra:
                 continue
             strongest = attention[row, c] == attention[row].max()
-            text = f"{attention[row, c]:.2f}".replace("-", "−")
+            text = "no evidence" if np.isnan(attention[row, c]) else f"{attention[row, c]:.2f}".replace("-", "−")
             ax.set_xlabel(text, fontsize=8, weight="bold" if strongest else "normal", labelpad=1)
         style.row_label(axes[row, 0], titles[row], TILE)
     for ax in axes.flat:

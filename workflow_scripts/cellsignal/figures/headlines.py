@@ -28,7 +28,11 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     found = []
     parts = (
         ("test", "Accuracy, test wells", "as submitted; the ladder tells what the plate layout adds"),
-        ("out_of_fold", "Accuracy, held-out wells", "by models that did not see them, no layout used on them"),
+        (
+            "out_of_fold",
+            "Accuracy, held-out wells",
+            "by models that did not see them, among treatments; nothing else of the layout used",
+        ),
     )
     for key, name, how in parts:
         part = scores[key]
@@ -55,7 +59,7 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
         )
     if "calibration_error" in scores["out_of_fold"]:
         error = scores["out_of_fold"]["calibration_error"]
-        note = "mean gap between how sure and how right, on held-out wells, before any prior"
+        note = "mean gap between how sure and how right, on held-out wells, among treatments"
         found.append(Headline("Calibration error", f"{error:.3f}", note))
     of_class = measures[measures["grouping"] == "class"]
     if len(of_class):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellsignal.attention import attention
 from cellsignal.explained_sites import Explanations
 from cellsignal.figures.site_images import composite, stretch
 from cellsignal.figures.style import words
@@ -24,6 +25,7 @@ def explained(
     sites: pd.DataFrame,
     found: Explanations,
     neighbours: pd.DataFrame,
+    wells: pd.DataFrame,
     pixels: Mapping[str, np.ndarray],
     names: Mapping[int, str],
     channels: Sequence[str],
@@ -34,6 +36,7 @@ def explained(
     Args:
         sites: rows of the site table, in the order of `found`.
         neighbours: of `explained_sites.neighbour_table`.
+        wells: the table of the `score` rule: what the ensemble calls the wells.
         pixels: (channels, h, w) of every explained site and neighbour.
         names: class index → name.
         side: largest width and height of an image.
@@ -41,6 +44,8 @@ def explained(
     # One site at a time: at full size a stretched image takes four times the memory of its pixels.
     images = {site: thumbnail(composite(stretch(image[None])[0], channels), side) for site, image in pixels.items()}
     listed: list[dict[str, Any]] = []
+    shares, distances = attention(found.correlation), attention(found.distance)
+    scored = wells.set_index("well_id")["predicted"]
     near = {site: part.sort_values("rank") for site, part in neighbours.groupby("site_id")}
     for i, row in enumerate(sites.to_dict("records")):
         site = row["site_id"]
@@ -53,10 +58,13 @@ def explained(
                 "class": names[row["sirna"]],
                 "called": names[int(found.called[i])],
                 "p": round(float(found.probability[i]), 3),
+                "outcome": "right" if found.called[i] == row["sirna"] else "wrong",
+                "scored": names[int(scored[row["well_id"]])],
                 "channels": [thumbnail(channel, side) for channel in stretch(pixels[site][None])[0]],
                 "cam": thumbnail(veil(found.cam[i] / 255), side),
-                "attention": [round(float(value), 2) for value in found.correlation[i]],
-                "distance": [round(float(value), 2) for value in found.distance[i]],
+                "correlation": _rounded(found.correlation[i]),
+                "attention": _rounded(shares[i]),
+                "distance": _rounded(distances[i]),
                 "near": [
                     {
                         "id": other["neighbour_site_id"],
@@ -70,6 +78,11 @@ def explained(
             }
         )
     return {"channels": [words(name) for name in channels], "layer": found.layer, "images": images, "sites": listed}
+
+
+def _rounded(values: np.ndarray) -> list[float] | None:
+    """None where the map of the site is empty."""
+    return None if np.isnan(values).any() else [round(float(value), 2) for value in values]
 
 
 def searchable(wells: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:

@@ -143,11 +143,16 @@ def _explorer(explained: dict[str, Any]) -> str:
 <div><label for="cell">Cell type</label><select id="cell"></select></div>
 <div><label for="class">Class (siRNA)</label><select id="class"></select></div>
 <div><label for="experiment">Experiment</label><select id="experiment"></select></div>
+<div><label for="outcome">The network’s call</label><select id="outcome"></select></div>
 </form>
 <p id="count" class="muted" role="status"></p>
 <ul id="gallery" aria-label="Sites"></ul>
+<p class="muted">One site per well of some treatments, of experiments that fold 0 held out: its network did not see
+them. ✗: it called another class.</p>
 <div id="site" hidden>
 <h3 id="site-title" tabindex="-1"></h3>
+<p class="controls"><button type="button" id="previous">← Previous site</button>
+<button type="button" id="next">Next site →</button></p>
 <div class="site">
 <div>
 <div class="stage"><img id="base" alt=""><img id="veil" alt=""></div>
@@ -160,9 +165,10 @@ def _explorer(explained: dict[str, Any]) -> str:
 <div>
 <dl id="facts"></dl>
 <table{alone}>
-<caption>Attention: how well the Grad-CAM agrees with each channel; of largest size: ±1, bold: best</caption>
-<thead><tr><th scope="col">channel</th><th scope="col">correlation</th>
-<th scope="col">1 − distance (the paper’s eq. 15)</th></tr>
+<caption>Attention: how well the Grad-CAM agrees with each channel. Shares are of the site’s largest; bold:
+best</caption>
+<thead><tr><th scope="col">channel</th><th scope="col">Pearson’s r</th><th scope="col">share</th>
+<th scope="col">1 − distance (the paper’s eq. 15), share</th></tr>
 </thead><tbody id="attention"></tbody></table>
 </div>
 </div>

@@ -84,7 +84,7 @@ SCRIPT = """
   }
 
   // ---- pickers and gallery
-  var KEYS = ["cell", "class", "experiment"], chosen = null;
+  var KEYS = ["cell", "class", "experiment", "outcome"], chosen = null;
   function matching(skip) {
     return sites.filter(function (site) {
       return KEYS.every(function (key) {
@@ -112,9 +112,9 @@ SCRIPT = """
       button.type = "button";
       button.dataset.site = site.id;
       picture(explained.images[site.id], "", button);
-      make("span", site["class"] + ", " + site.experiment, button);
-      button.setAttribute("aria-label", "Site " + site.id + ", class " + site["class"]);
-      button.addEventListener("click", function () { show(site); });
+      make("span", (site.outcome === "wrong" ? "\\u2717 " : "") + site["class"] + ", " + site.experiment, button);
+      button.setAttribute("aria-label", "Site " + site.id + ", class " + site["class"] + ", called " + site.outcome);
+      button.addEventListener("click", function () { show(site); by("site-title").focus(); });
     });
     if (found.length && found.indexOf(chosen) < 0) { show(found[0]); } else { mark(); }
   }
@@ -132,18 +132,23 @@ SCRIPT = """
     var facts = by("facts");
     facts.replaceChildren();
     [["Cell type, experiment", site.cell + ", " + site.experiment], ["Class", site["class"]],
-     ["Called", site.called + " (probability " + site.p.toFixed(2) + "), " +
-      (site.called === site["class"] ? "right" : "wrong")]].forEach(function (pair) {
+     ["This network, from this site, among all classes",
+      site.called + " (probability " + site.p.toFixed(2) + "), " + site.outcome],
+     ["All networks, from the well, among treatments",
+      site.scored + ", " + (site.scored === site["class"] ? "right" : "wrong")]].forEach(function (pair) {
       make("dt", pair[0], facts);
       make("dd", pair[1], facts);
     });
-    var rows = by("attention"), most = Math.max.apply(null, site.attention);
+    var rows = by("attention"), most = site.attention && Math.max.apply(null, site.attention);
     rows.replaceChildren();
     explained.channels.forEach(function (name, i) {
       var row = make("tr", "", rows);
-      if (site.attention[i] === most) { row.className = "most"; }
-      [name, site.attention[i].toFixed(2), site.distance[i].toFixed(2)].forEach(function (text, column) {
-        make("td", text.replace("-", "\\u2212"), row).className = column ? "number" : "";
+      if (site.attention && site.attention[i] === most) { row.className = "most"; }
+      var values = ["correlation", "attention", "distance"].map(function (key) {
+        return site[key] ? site[key][i].toFixed(2).replace("-", "\\u2212") : "no evidence";
+      });
+      [name].concat(values).forEach(function (text, column) {
+        make("td", text, row).className = column ? "number" : "";
       });
     });
     var near = by("near");
@@ -162,6 +167,10 @@ SCRIPT = """
     });
     draw();
     mark();
+  }
+  function step(by_how_many) {
+    var found = matching(null), place = found.indexOf(chosen) + by_how_many;
+    if (found.length) { show(found[(place + found.length) % found.length]); }
   }
   function open(site) {
     KEYS.forEach(function (key) { by(key).value = EVERY; });
@@ -188,8 +197,10 @@ SCRIPT = """
     var text = type + " well of " + wells.cells[wells.cell[i]] + ", " + wells.roles[wells.role[i]] + ". ";
     text += known ? "Class: " + wells.classes[wells["true"][i]] + ". " : "Its class is not known. ";
     if (called) {
-      text += "Called: " + wells.classes[wells.called[i]];
-      text += wells.percent[i] >= 0 ? " (probability " + wells.percent[i] + " %)" : "";
+      var submitted = wells.roles[wells.role[i]].indexOf("test") === 0;
+      text += (submitted ? "Submitted: " : "Called by all networks: ") + wells.classes[wells.called[i]];
+      var before = submitted ? ", before the layout was used" : "";
+      text += wells.percent[i] >= 0 ? " (probability " + wells.percent[i] + " %" + before + ")" : "";
       text += known ? (wells["true"][i] === wells.called[i] ? ", right." : ", wrong.") : ".";
     }
     return text;
@@ -223,15 +234,19 @@ SCRIPT = """
     });
     return found;
   }
-  by("search").addEventListener("input", find);
+  by("search").addEventListener("input", function () { by("well").replaceChildren(); find(); });
   by("search-form").addEventListener("submit", function (event) {
     event.preventDefault();
-    var found = find();
-    if (found.length) { tell(found[0]); } else { by("well").replaceChildren(make("p", "No such well.")); }
+    var found = find(), exact = by("search").value.trim().toLowerCase();
+    var same = found.filter(function (i) { return wells.id[i].toLowerCase() === exact; });
+    if (same.length || found.length === 1) { tell(same.length ? same[0] : found[0]); return; }
+    by("well").replaceChildren(make("p", found.length ? "Several wells match: choose one above." : "No such well."));
   });
 
   by("pickers").addEventListener("submit", function (event) { event.preventDefault(); });
   KEYS.forEach(function (key) { by(key).addEventListener("change", function () { fill(); gallery(); }); });
+  by("previous").addEventListener("click", function () { step(-1); });
+  by("next").addEventListener("click", function () { step(1); });
   by("channel").addEventListener("change", draw);
   by("cam").addEventListener("change", draw);
   find();

@@ -1,7 +1,9 @@
 """The provenance page: how a result was made, from raw data down, for readers who have never used the workflow."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from cellsignal.figures import style
@@ -14,7 +16,7 @@ WIDTH, HEIGHT, COLUMN, ROW = 316, 154, 336, 194  # of a box; from box to box
 TALLER = 18  # the box of the result, which shows its hash in full
 LANE = 30  # at the left and right, for lines that go back or skip layers
 SHORT = 10  # digits of a hash where it only has to be told from others
-MANY = 12  # settings under one name that are summed up
+MANY = 12  # settings under one name that are summed up; rows of a table that is not open at once
 
 
 def provenance_graph(steps: Sequence[Step], result: str, receipt: str) -> str:
@@ -85,11 +87,11 @@ def _facts(box: Box, result: bool) -> str:
         return "Not made by the workflow: where its records begin."
     stages = {step.stage: step.stage_sha256 for step in box.steps}
     stage, sha256 = next(iter(stages.items()))
-    folder, _, file = stage.rpartition("/")
     if len(stages) == 1:
-        settings = f'Settings: <span class="mono">{escape(file.removesuffix(".json"))} {sha256[:SHORT]}</span>'
+        settings = f'Settings: <span class="mono">{escape(Path(stage).stem)} {sha256[:SHORT]}</span>'
     else:
-        settings = f'Settings: <span class="mono">{len(stages):,} files in {escape(folder.rsplit("/", 1)[-1])}/</span>'
+        folder = Path(os.path.commonpath([Path(name).parent for name in stages])).name
+        settings = f'Settings: <span class="mono">{len(stages):,} files in {escape(folder)}/</span>'
     receipt = ""
     if len(box.steps) == 1:
         shown = box.steps[0].sha256 if result else box.steps[0].sha256[:SHORT]
@@ -193,7 +195,7 @@ def _receipts(box: Box) -> str:
     head = "<tr><th>job</th><th>its receipt and, in grey, its settings file, each with its SHA-256</th></tr>"
     counted = f"{len(rows):,} {'job' if len(rows) == 1 else 'jobs'}"
     return (
-        f'<details class="part" open><summary>{counted}</summary>\n'
+        f'<details class="part"{" open" * (len(rows) <= MANY)}><summary>{counted}</summary>\n'
         f"<table>{head}\n{chr(10).join(rows)}\n</table></details>\n"
     )
 

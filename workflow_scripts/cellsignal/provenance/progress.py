@@ -157,7 +157,8 @@ class Watch:
         elif log.is_file() and (not made or log.stat().st_mtime > receipt.stat().st_mtime):
             found.state = "begun"
             text = log.read_text(encoding="utf-8", errors="replace")
-            found.last_line = next(reversed(text.split("\n")[:-1]), "") if text else ""
+            ended = [line for line in text.split("\n")[:-1] if line.strip()]  # a line that is being written is none yet
+            found.last_line = ended[-1] if ended else ""
             history = receipt.parent / "history.csv"
             signs = [log]
             if job["rule"] in ("train_model", "finetune_cell_type"):
