@@ -18,7 +18,7 @@ def concordance(
     """
     maps = _scale(np.asarray(cams, dtype=np.float64)[:, None])
     scaled = _scale(np.asarray(images, dtype=np.float64))
-    empty = ~maps.any((1, 2, 3))
+    drawn = np.asarray(maps.any(axis=(2, 3)))
     if measure == "distance":
         agreement = 1 - np.sqrt(((maps - scaled) ** 2).mean((2, 3)))
     else:
@@ -26,8 +26,7 @@ def concordance(
         scaled -= scaled.mean((2, 3), keepdims=True)
         norms = np.sqrt((maps**2).sum((2, 3)) * (scaled**2).sum((2, 3)))
         agreement = np.divide((maps * scaled).sum((2, 3)), norms, out=np.zeros(norms.shape), where=norms > 0)
-    agreement[empty] = np.nan
-    return agreement
+    return np.where(drawn, agreement, np.nan)
 
 
 def attention(agreement: ArrayLike) -> NDArray[np.float64]:
@@ -37,7 +36,8 @@ def attention(agreement: ArrayLike) -> NDArray[np.float64]:
     """
     values = np.asarray(agreement, dtype=np.float64)
     largest = np.abs(values).max(1, keepdims=True)
-    return np.divide(values, largest, out=np.where(np.isnan(values), np.nan, 0.0), where=largest > 0)
+    shares: NDArray[np.float64] = np.divide(values, largest, out=values * 0, where=largest > 0)
+    return shares
 
 
 def _scale(images: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -53,8 +53,9 @@ def _votes(ax: Axes, votes: pd.DataFrame, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.4, -0.7)
     ax.set_xlim(0, 1)
     style.percent(ax.xaxis)
-    ax.set_xlabel("accuracy on out-of-fold wells (line: Wilson 95 % interval)")
-    ax.set_title("No prior on these wells: what is averaged")
+    wells = int(votes.loc[votes["unit"] != "site", "count"].max())
+    ax.set_xlabel(f"accuracy on {wells:,} out-of-fold wells (line: Wilson 95 % interval)")
+    ax.set_title("No layout used on these wells: what is averaged")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
 
 

@@ -80,10 +80,12 @@ def image_means(distribution: pd.DataFrame, channels: Sequence[str]) -> Figure:
         ax.set_ylabel("share of sites")
     for ax in axes[-1, :]:
         ax.set_xlabel("mean of a site's image, grey levels")
+    first = distribution[distribution["channel"] == distribution["channel"].min()]
+    sites = first.groupby("cell_type")["sites"].sum()
     handles = [
         Line2D(
             [], [], color=looks[name][0], linestyle=DASHES[i % len(DASHES)], marker=looks[name][1],
-            label=f"{name} (mark: median)",
+            label=f"{name} ({sites[name]:,} sites; mark: median)",
         )
         for i, name in enumerate(cell_types)
     ]  # fmt: skip

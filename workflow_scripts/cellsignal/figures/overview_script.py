@@ -133,7 +133,7 @@ SCRIPT = """
     facts.replaceChildren();
     [["Cell type, experiment", site.cell + ", " + site.experiment], ["Class", site["class"]],
      ["This network, from this site, among all classes",
-      site.called + " (probability " + site.p.toFixed(2) + "), " + site.outcome],
+      site.called + " (probability " + Math.round(100 * site.p) + " %), " + site.outcome],
      ["All networks, from the well, among treatments",
       site.scored + ", " + (site.scored === site["class"] ? "right" : "wrong")]].forEach(function (pair) {
       make("dt", pair[0], facts);
