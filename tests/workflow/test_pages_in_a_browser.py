@@ -11,7 +11,8 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium he
 
 FIGURES = "results/tiny_screen/tiny/figures"
 PHONE, LAPTOP = 375, 1280
-BOXES = "[...document.querySelectorAll('#app > div > nav, #app > div > .grow')].map((part) => part.getBoundingClientRect().toJSON())"
+PARTS = "[...document.querySelectorAll('#app > div > nav, #app > div > .grow')]"
+BOXES = f"{PARTS}.map((part) => part.getBoundingClientRect().toJSON())"
 HIDDEN = "(element) => { const box = element.getBoundingClientRect(); return box.width < 20 || box.height < 20; }"
 
 
