@@ -6,7 +6,8 @@ runs the workflow, in FOLDER, on a simulated screen with RxRx1's counts (51 expe
 1,139 classes) and embeddings as wide as those of the widest backbones. Images are 16 pixels wide, since pictures read
 a few dozen of them, and models train for one epoch, since memory does not depend on what they learn. Started again, it
 goes on where it was. Prints what each rule of figures and tables held at most beside what its job asks for, and writes
-benchmarks/results/figure_memory.json; exit status 1 where a job held more. About 45 minutes on two cores, 5 GB of disk.
+benchmarks/results/figure_memory.json; exit status 1 where a job held more. About half an hour on two
+cores, 12 GB of disk.
 """
 
 import argparse

@@ -106,23 +106,23 @@ def explain_sites(
     """
     called, probability = np.zeros(len(sites), np.int64), np.zeros(len(sites), np.float32)
     maps: dict[int, NDArray[np.float32]] = {}
+    read: str | None = None
     model.eval()
     groups = batch_norm_groups(model, reader, sites, batch_size, device, amp=False, by_plate=by_plate)
     for group, statistics in groups:
         asked = group[np.isin(group, wanted)]
         with statistics:
             for part, images, *told in inputs(model, reader, sites, in_batches(asked, MAPS_AT_ONCE), device):
-                one = (images[:1], *(tensor[:1] for tensor in told))
-                layer = checked_layer(model, layer, *one) if layer else layer_name(model, *one)
+                if read is None:
+                    one = (images[:1], *(tensor[:1] for tensor in told))
+                    read = checked_layer(model, layer, *one) if layer else layer_name(model, *one)
                 with torch.no_grad():
                     likeliest = model(images, *told).logits.float().softmax(1).max(1)
                 called[part], probability[part] = likeliest.indices.cpu().numpy(), likeliest.values.cpu().numpy()
-                found = grad_cam(
-                    model, images, called[part], model.get_submodule(layer), told=told[0] if told else None
-                )
+                found = grad_cam(model, images, called[part], model.get_submodule(read), told=told[0] if told else None)
                 maps |= dict(zip(part.tolist(), found, strict=True))
     stacked = np.stack([maps[index] for index in wanted.tolist()])
-    return called[wanted], probability[wanted], stacked, layer or ""
+    return called[wanted], probability[wanted], stacked, read or ""
 
 
 def checked_layer(model: nn.Module, name: str, image: Tensor, *beside: Tensor) -> str:

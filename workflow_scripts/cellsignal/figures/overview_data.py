@@ -59,7 +59,7 @@ def explained(
                 "called": names[int(found.called[i])],
                 "p": round(float(found.probability[i]), 3),
                 "outcome": "right" if found.called[i] == row["sirna"] else "wrong",
-                "scored": names[int(scored[row["well_id"]])],
+                "scored": names.get(int(scored[row["well_id"]]), "none"),
                 "channels": [thumbnail(channel, side) for channel in stretch(pixels[site][None])[0]],
                 "cam": thumbnail(veil(found.cam[i] / 255), side),
                 "correlation": _rounded(found.correlation[i]),

@@ -148,7 +148,8 @@ def _explorer(explained: dict[str, Any]) -> str:
 <p id="count" class="muted" role="status"></p>
 <ul id="gallery" aria-label="Sites"></ul>
 <p class="muted">One site per well of some treatments, of experiments that fold 0 held out: its network did not see
-them. ✗: it called another class.</p>
+them. ✗: it called another class. All networks together call a treatment well a treatment; one alone may call it a
+control.</p>
 <div id="site" hidden>
 <h3 id="site-title" tabindex="-1"></h3>
 <p class="controls"><button type="button" id="previous">← Previous site</button>

@@ -134,7 +134,7 @@ SCRIPT = """
     [["Cell type, experiment", site.cell + ", " + site.experiment], ["Class", site["class"]],
      ["This network, from this site, among all classes",
       site.called + " (probability " + Math.round(100 * site.p) + " %), " + site.outcome],
-     ["All networks, from the well, among treatments",
+     ["All networks, from the well",
       site.scored + ", " + (site.scored === site["class"] ? "right" : "wrong")]].forEach(function (pair) {
       make("dt", pair[0], facts);
       make("dd", pair[1], facts);
