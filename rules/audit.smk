@@ -17,7 +17,7 @@ rule audit_verdict:
             recipe("audit.json"),
             caption="captions/audit.rst",
             category=AUDIT,
-            labels={"figure": "audit", "as": "table"},
+            labels={"figure": "audit", "as": "page"},
         ),
     log:
         recipe("logs/audit_verdict.log"),

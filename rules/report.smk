@@ -14,7 +14,10 @@ def figure(name, suffix, category, caption=None):
         recipe(f"figures/{name}.{suffix}"),
         caption=f"captions/{caption or name}.rst",
         category=category,
-        labels={"figure": name.replace("_", " "), "as": "table" if suffix == "csv" else "picture"},
+        labels={
+            "figure": name.replace("_", " "),
+            "as": {"csv": "table", "html": "page"}.get(suffix, "picture"),
+        },
     )
 
 

@@ -59,10 +59,20 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
     assert all(name in text for name in drawn)
     assert page.errors == [] and page.requests == []
 
-    # The overview page, which Snakemake makes a data: URL of that is too long for a frame.
     entries = "[...document.querySelectorAll('#app > div > nav *')]"
-    page.evaluate(f"{entries}.filter((one) => one.innerText?.trim() === '0 Overview').pop().click()")
-    page.wait_for("!!document.querySelector('#app > div > nav tbody tr')")
+    listed = "[...document.querySelectorAll('#app > div > nav tbody tr')].map((row) => row.innerText.split('\\t')[0])"
+    firsts = {
+        "5 Audit": "audit", "4 Explanation": "channel attention", "3 Results": "accuracy breakdown",
+        "2 Training": "training curves", "1 Data": "image means", "0 Overview": "overview",
+    }  # fmt: skip
+    for category, first in firsts.items():
+        page.evaluate(f"{entries}.filter((one) => one.innerText?.trim() === {category!r}).pop().click()")
+        assert page.wait_for(f"{listed}.length && {listed}")[0] == first
+        if category != "0 Overview":
+            page.evaluate(f"{entries}.filter((one) => one.innerText?.trim() === 'Results').pop().click()")
+            page.wait_for(f"{listed}.length === 0")
+
+    # The overview page, which Snakemake makes a data: URL of that is too long for a frame.
     page.evaluate("document.querySelector('#app > div > nav tbody tr').querySelector('a, button').click()")
     url = page.wait_for("document.querySelector('#app iframe[src^=\"blob:\"]')?.src")
     shown = page.evaluate(f"fetch({url!r}).then((answer) => answer.text())")
