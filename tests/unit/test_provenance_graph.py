@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -129,6 +130,19 @@ def test_boxes_open_by_keyboard_and_only_the_result_is_open_at_first(page: Page)
 def test_settings_are_told_and_those_that_differ_between_jobs(page: Page) -> None:
     assert re.search(r"train\.rate\s*0\.5", page.text["train_model"])
     assert re.search(r"unit\s*A_1 \| A_2 \| B_1", page.text["pack_plate"])
+
+
+def test_settings_files_are_said_to_lie_in_the_folder_that_holds_them_all(
+    steps: list[Step], ancestry: Ancestry
+) -> None:
+    packed = [step for step in steps if step.rule == "pack_plate"]
+    assert len(packed) == 3
+    moved = {
+        step.path: replace(step, stage=f"s/stages/pack_plate/{model}/HUVEC.json")
+        for step, model in zip(packed, ("byobnet", "resnet", "resnet10t"), strict=True)
+    }
+    page = Page(provenance_graph([moved.get(s.path, s) for s in steps], "s/r/submission.csv", ancestry.top))
+    assert "Settings: 3 files in pack_plate/" in page.text["pack_plate"]
 
 
 def test_rounds_make_no_circle(steps: list[Step]) -> None:

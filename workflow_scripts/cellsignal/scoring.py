@@ -108,7 +108,7 @@ def _predicted_wells(
 
 def best_treatment(probability: NDArray[np.float32], classes: pd.DataFrame) -> NDArray[np.int64]:
     """The likeliest treatment class of each row: a treatment well holds no control."""
-    treatments = classes.loc[classes["well_type"] == "treatment", "sirna"].to_numpy(np.int64)
+    treatments = _treatments(classes)
     best: NDArray[np.int64] = treatments[probability[:, treatments].argmax(axis=1)]
     return best
 
@@ -116,7 +116,7 @@ def best_treatment(probability: NDArray[np.float32], classes: pd.DataFrame) -> N
 def among_treatments(probability: NDArray[np.float32], classes: pd.DataFrame) -> NDArray[np.float64]:
     """Probabilities (wells, classes) of wells that hold a treatment: controls get none, rows are normalized."""
     possible = np.zeros(probability.shape[1])
-    possible[classes.loc[classes["well_type"] == "treatment", "sirna"].to_numpy(np.int64)] = 1
+    possible[_treatments(classes)] = 1
     # A row that gave the treatments nothing has them equally likely.
     kept = np.maximum(probability.astype(np.float64), FLOOR) * possible
     shares: NDArray[np.float64] = kept / kept.sum(axis=1, keepdims=True)
@@ -222,10 +222,14 @@ def priors_ladder(
         balanced.wells,
         answers,
         balanced.groups,
-        treatments=classes.loc[classes["well_type"] == "treatment", "sirna"],
+        treatments=_treatments(classes),
         train_wells=treatment_wells(table[table["dataset"] == "train"]),
         step=settings.step,
     )
+
+
+def _treatments(classes: pd.DataFrame) -> NDArray[np.int64]:
+    return classes.loc[classes["well_type"] == "treatment", "sirna"].to_numpy(np.int64)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
