@@ -37,6 +37,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
         cell_type=cell_type,
         pseudo_labels=read_table(snakemake.input.pseudo_labels) if snakemake.input.pseudo_labels else None,
         unlabelled=finetuning.mean_teacher.unlabelled,
+        validated=optimization.validated,
     )
     labelled, unlabelled, validation = (
         sites_of_role(rows, roles, reader, sites, statistics, settings.normalization)

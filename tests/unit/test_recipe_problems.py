@@ -120,7 +120,9 @@ def test_a_class_that_only_test_has_is_refused(rxrx1: Screen) -> None:
 
 def test_a_cell_type_that_only_test_has_is_refused(rxrx1: Screen) -> None:
     drop = lambda sites: (sites["cell_type"] == "RPE") & (sites["dataset"] == "train")  # noqa: E731
-    said = refused(without(rxrx1, drop), folds={"held_out": None, "count": 3})
+    no_controls = {"controls": False}  # those of test plates would be trained on
+    changes = {"folds": {"held_out": None, "count": 3}, "train": no_controls, "finetune": {"optimization": no_controls}}
+    said = refused(without(rxrx1, drop), **changes)
     assert "cell type RPE is in test only" in said
     assert "finetune.optimization: fold 0, RPE: no sites to train on" in said
 

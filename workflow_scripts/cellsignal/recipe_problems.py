@@ -108,29 +108,28 @@ def _layout_problems(config: Config, sites: pd.DataFrame, classes: pd.DataFrame)
 
 def _jobs_without_rows(config: Config, sites: pd.DataFrame, folds: pd.DataFrame) -> Iterator[str]:
     """Trainings without rows to learn from or to validate on, and test wells that nobody would predict."""
-    every = set(sites["site_id"])
     trainings: list[tuple[str, Optimization, list[str], bool]] = [("train", config.train, [ALL_CELL_TYPES], False)]
     cell_types = sorted(sites["cell_type"].unique())
     if config.finetune is not None:
         tuned = cell_types if config.finetune.by_cell_type else [ALL_CELL_TYPES]
         unlabelled = config.finetune.mean_teacher.unlabelled
         trainings.append(("finetune.optimization", config.finetune.optimization, tuned, unlabelled))
+    asked = sites.loc[(sites["dataset"] == "test") & (sites["well_type"] == "treatment"), "site_id"].to_numpy(dtype=str)
     for fold in range(config.folds.count):
         for key, optimization, names, unlabelled in trainings:
             for cell_type in names:
                 try:
                     training_rows(
-                        sites, folds, fold, every,
+                        sites, folds, fold, None,
                         controls=optimization.controls, cell_type=cell_type, unlabelled=unlabelled,
                         validated=optimization.validated,
                     )  # fmt: skip
                 except BadInput as error:
                     yield from (f"{key}: {problem}" for problem in error.problems)
-        predicted = [prediction_rows(sites, folds, fold, every, cell_type)["site_id"] for cell_type in cell_types]
-        asked = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
-        unseen = asked[~asked["site_id"].isin(pd.concat(predicted))]
+        predicted = [prediction_rows(sites, folds, fold, None, cell_type)["site_id"] for cell_type in cell_types]
+        unseen = np.setdiff1d(asked, pd.concat(predicted).to_numpy(dtype=str))
         if len(unseen):
-            wells = unseen["well_id"].unique()
+            wells = sites.loc[sites["site_id"].isin(unseen), "well_id"].unique()
             yield f"predict: fold {fold} would predict nothing for {len(wells):,} test wells: {some(wells)}"
 
 

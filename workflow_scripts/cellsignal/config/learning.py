@@ -166,6 +166,11 @@ class Optimization(Section):
         None, ge=1, description="stop early after so many validations in a row that are no better than the best before"
     )
 
+    @property
+    def validated(self) -> bool:
+        """Whether the result hangs on validation: on the epoch that it chooses, or at which it stops."""
+        return self.select == "best" or self.patience is not None
+
     @model_validator(mode="after")
     def batches_are_of_one_kind(self) -> "Optimization":
         if self.plate_batches and self.balance_classes:
