@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from cellsignal.ablation import ablation_rungs, reference_models, schemes
-from cellsignal.config.learning import ALL_CELL_TYPES
+from cellsignal.config.learning import ALL_CELL_TYPES, PseudoLabelLoss
 from cellsignal.config.load import as_yaml, check_config, lay_over, located
 from cellsignal.errors import BadInput, Fault
 from cellsignal.files import read_json
@@ -22,7 +22,7 @@ from cellsignal.recipe_check import planned_problems
 from cellsignal.sizing import Needs
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
-SCHEMES = ["plate", "experiment", "cell_type", "site"]
+SCHEMES = ["plate", "experiment", "cell_type", "site", "none"]
 PLANNING = workflow.is_main_process  # jobs parse this file again; only the planner writes
 
 
