@@ -151,6 +151,102 @@ def test_erasing_hits_the_asked_share_of_images_with_one_rectangle_of_the_publis
         assert 0.01 < rectangle / 32**2 < 0.4
 
 
+def sampled(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Linear interpolation at pixel coordinates, by SciPy."""
+    return ndimage.map_coordinates(image.astype(float), [y, x], order=1, mode="mirror")
+
+
+def smooth_image(size: int = 32) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="ij")
+    return torch.sin(x / 5) + torch.cos(y / 7)
+
+
+def test_shear_moves_each_row_sideways_by_its_distance_from_the_middle():
+    size, n = 32, 60
+    image = smooth_image(size)
+    sheared = augment(image.expand(n, 1, size, size).contiguous(), AugmentSettings(**OFF, shear=0.3), draws())
+    drawn = draws().uniform(1.0, 1.0, n)  # the zoom, angle and shift come first
+    generator_ = draws()
+    for low, high, shape in ((1.0, 1.0, ()), (-0.0, 0.0, ()), (-0.0, 0.0, (2,))):
+        generator_.uniform(low, high, n, *shape)
+    slant = generator_.uniform(-0.3, 0.3, n)
+    assert drawn.unique().tolist() == [1.0] and slant.abs().max() > 0.25
+    y, x = np.mgrid[0:size, 0:size].astype(float)
+    inner = np.s_[6:-6, 10:-10]
+    for found, k in zip(sheared[:, 0].numpy(), slant.tolist(), strict=True):
+        expected = sampled(image.numpy(), x + k * (y - (size - 1) / 2), y)
+        np.testing.assert_allclose(found[inner], expected[inner], atol=2e-3)
+
+
+def test_perspective_is_the_projection_of_a_tilted_plane():
+    size, n = 32, 40
+    image = smooth_image(size)
+    found = augment(image.expand(n, 1, size, size).contiguous(), AugmentSettings(**OFF, perspective=0.2), draws())
+    generator_ = draws()
+    for low, high, shape in ((1.0, 1.0, ()), (-0.0, 0.0, ()), (-0.0, 0.0, (2,))):
+        generator_.uniform(low, high, n, *shape)
+    nearer = generator_.uniform(-0.2, 0.2, n, 2).numpy()
+    half = size / 2
+    y, x = ((np.mgrid[0:size, 0:size].astype(float) + 0.5) / half) - 1
+    inner = np.s_[8:-8, 8:-8]
+    for view, (px, py) in zip(found[:, 0].numpy(), nearer, strict=True):
+        depth = 1 + px * x + py * y
+        expected = sampled(image.numpy(), (x / depth + 1) * half - 0.5, (y / depth + 1) * half - 0.5)
+        np.testing.assert_allclose(view[inner], expected[inner], atol=2e-3)
+
+
+def test_salt_and_pepper_are_the_extremes_of_each_channel_in_equal_parts():
+    batch = torch.rand(300, 2, 24, 24, generator=generator(2))
+    noisy = augment(batch, AugmentSettings(**OFF, salt_pepper=0.4), draws())
+    shares = []
+    for image, original in zip(noisy, batch, strict=True):
+        changed = (image != original).any(0)
+        for channel, before in zip(image, original, strict=True):
+            values = set(channel[changed].tolist())
+            assert values <= {before.max().item(), before.min().item()}
+        salt = (image[0] == original[0].max()).float().mean().item()
+        pepper = (image[0] == original[0].min()).float().mean().item()
+        assert abs(salt - pepper) < 0.08
+        shares.append(changed.float().mean().item())
+    assert max(shares) < 0.45 and np.mean(shares) == pytest.approx(0.2, abs=0.02)
+
+
+def test_illumination_is_a_plane_that_multiplies_grey_levels():
+    pixels = torch.full((200, 2, 16, 20), 100, dtype=torch.uint8)
+    mean, std = torch.full((200, 2), 40.0), torch.full((200, 2), 20.0)
+    found = standardize(pixels, mean, std, AugmentSettings(illumination=0.3), draws()) * 20.0 + 40.0
+    torch.testing.assert_close(found[:, 0], found[:, 1])
+    field = found[:, 0].numpy() / 100
+    y, x = np.mgrid[0:16, 0:20].astype(float)
+    design = np.stack([np.ones(320), (x.ravel() + 0.5) / 10 - 1, (y.ravel() + 0.5) / 8 - 1], 1)
+    slopes = []
+    for plane in field:
+        weights, residual, *_ = np.linalg.lstsq(design, plane.ravel(), rcond=None)
+        assert residual.sum() < 1e-8 and weights[0] == pytest.approx(1.0, abs=1e-5)
+        slopes.append(np.hypot(*weights[1:]))
+    assert max(slopes) <= 0.3 + 1e-5 and max(slopes) > 0.27
+    plain = standardize(pixels, mean, std)
+    torch.testing.assert_close(standardize(pixels, mean, std, AugmentSettings(), draws()), plain)
+
+
+NEW = ["shear", "perspective", "salt_pepper", "illumination"]
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_each_site_meets_the_same_numbers_in_a_shared_out_batch(name):
+    settings = AugmentSettings(**OFF, **{name: 0.3})
+    pixels = torch.randint(0, 255, (6, 2, 16, 16), generator=generator(4), dtype=torch.uint8)
+    mean, std = torch.full((6, 2), 90.0), torch.full((6, 2), 30.0)
+
+    def view(part: torch.Tensor) -> torch.Tensor:
+        drawn = Draws(generator(5), 6, part)
+        return augment(standardize(pixels[part], mean[part], std[part], settings, drawn), settings, drawn)
+
+    part = torch.tensor([1, 3, 4])
+    torch.testing.assert_close(view(part), view(torch.arange(6))[part])
+    assert not torch.allclose(view(torch.arange(6)), standardize(pixels, mean, std))
+
+
 def test_weak_views_are_flips_and_rotations_only():
     batch = images()
     settings = AugmentSettings(scale=[0.5, 2.0], erase=1.0)

@@ -64,7 +64,9 @@ def test_labels_cell_types_and_weights_are_mixed_by_the_same_share_and_labels_su
     target, cell_type = np.arange(N) % 7, np.arange(N) % 2
     labels = mix.values(soft_labels(torch.from_numpy(target), 7))
     told = mix.values(torch.eye(2)[cell_type])
-    weight = mix.values(torch.from_numpy(np.where(np.arange(N) < 32, 1.0, 0.05)).float())
+    weight = mix.weights(
+        soft_labels(torch.from_numpy(target), 7), torch.from_numpy(np.where(np.arange(N) < 32, 1.0, 0.05)).float()
+    )
     torch.testing.assert_close(labels.sum(1), torch.ones(N))
     torch.testing.assert_close(told.sum(1), torch.ones(N))
     for i, (j, share) in enumerate(zip(mix.partner.tolist(), mix.share.tolist(), strict=True)):
@@ -74,7 +76,10 @@ def test_labels_cell_types_and_weights_are_mixed_by_the_same_share_and_labels_su
         assert labels[i].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
         assert told[i, cell_type[i]].item() == pytest.approx(share + (1 - share) * (cell_type[i] == cell_type[j]))
         of = [1.0 if k < 32 else 0.05 for k in (i, j)]
-        assert weight[i].item() == pytest.approx(share * of[0] + (1 - share) * of[1], rel=1e-5)
+        if target[i] == target[j]:
+            assert weight[i, target[i]].item() == pytest.approx(share * of[0] + (1 - share) * of[1], rel=1e-4)
+        elif 0 < share < 1:
+            assert weight[i, [target[i], target[j]]].tolist() == pytest.approx(of, rel=1e-4)
 
 
 def test_mixup_is_the_weighted_sum_of_both_images():

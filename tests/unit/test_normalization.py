@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+from cellsignal.augment import standardize
 from cellsignal.errors import BadInput
-from cellsignal.normalization import GROUP_COLUMN, SCHEMES, lookup, moments, statistics
+from cellsignal.normalization import SCHEMES, groups_of, lookup, moments, statistics
 from cellsignal.plates import SiteReader, pack_plate
 
 SIZE = 12
@@ -45,11 +47,14 @@ def test_statistics_equal_two_passes_over_the_pixels(tmp_path: Path, scheme: str
     sites, stores = make_screen(tmp_path, dtype)
     table = statistics(stores, sites, scheme)  # type: ignore[arg-type]
     pixels = SiteReader(stores).read(sites["site_id"]).astype(np.float64)
-    groups = sites[GROUP_COLUMN[scheme]]  # type: ignore[index]
+    groups = groups_of(sites, scheme)  # type: ignore[arg-type]
     assert len(table) == groups.nunique() * 3
     for row in table.itertuples():
         values = pixels[(groups == row.group).to_numpy(), row.channel]
         assert row.pixels == values.size
+        if scheme == "none":
+            assert (row.mean, row.std) == (0.0, np.iinfo(dtype).max)
+            continue
         np.testing.assert_allclose(row.mean, values.mean(), rtol=1e-12)
         np.testing.assert_allclose(row.std, np.sqrt(((values - values.mean()) ** 2).mean()), rtol=1e-12)
 
@@ -61,10 +66,27 @@ def test_sites_get_their_groups_values_in_their_own_order(tmp_path: Path, scheme
     shuffled = sites.sample(frac=1, random_state=0)
     mean, std = lookup(table, shuffled, scheme)  # type: ignore[arg-type]
     assert mean.dtype == std.dtype == np.float32 and mean.shape == std.shape == (20, 3)
-    for i, group in enumerate(shuffled[GROUP_COLUMN[scheme]]):  # type: ignore[index]
+    for i, group in enumerate(groups_of(shuffled, scheme)):  # type: ignore[arg-type]
         rows = table[table["group"] == group].sort_values("channel")
         np.testing.assert_array_equal(mean[i], rows["mean"].to_numpy(np.float32))
         np.testing.assert_array_equal(std[i], rows["std"].to_numpy(np.float32))
+
+
+def test_without_normalization_pixels_are_what_totensor_makes_of_them(tmp_path: Path) -> None:
+    sites, stores = make_screen(tmp_path)
+    mean, std = lookup(statistics(stores, sites, "none"), sites, "none")
+    pixels = SiteReader(stores).read(sites["site_id"])
+    found = standardize(torch.from_numpy(pixels), torch.from_numpy(mean), torch.from_numpy(std))
+    np.testing.assert_allclose(found.numpy(), pixels.astype(np.float64) / 255, rtol=1e-6)  # torchvision's ToTensor
+
+
+def test_without_normalization_plates_must_hold_pixels_of_one_type(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    sites, stores = make_screen(tmp_path / "a")
+    other, wide = make_screen(tmp_path / "b", "u2")
+    with pytest.raises(BadInput, match="pixels of several types: uint16 .*, uint8 "):
+        statistics([stores[0], wide[1]], sites, "none")
 
 
 def test_normalized_plates_have_mean_0_and_std_1(tmp_path: Path) -> None:

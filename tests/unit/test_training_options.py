@@ -9,7 +9,7 @@ import tiny_training as tiny
 import torch
 from torch import nn
 
-from cellsignal.config.learning import AugmentSettings, Finetuning, MeanTeacher, Optimization, Schedule
+from cellsignal.config.learning import AugmentSettings, Finetuning, MeanTeacher, Optimization, PseudoLabelLoss, Schedule
 from cellsignal.errors import BadInput
 from cellsignal.loader import TrainingSites
 from cellsignal.models import PerturbationModel
@@ -144,7 +144,7 @@ def test_pseudo_labels_weigh_nothing_up_to_t1_and_less_before_t2(tmp_path):
     labelled = train + replace(test, pseudo=np.ones(40, np.int64))
     silent = train + tiny.sites(range(140, 180), weight=0.0)
     never, without, ramped, always = (
-        weights(tiny.run(tmp_path / str(number), labelled=sites, pseudo_label_ramp=ramp))["head.weight"]
+        weights(tiny.run(tmp_path / str(number), labelled=sites, pseudo_labels=PseudoLabelLoss(ramp=ramp)))["head.weight"]
         for number, (sites, ramp) in enumerate(
             [(labelled, [1.0, 1.0]), (silent, None), (labelled, [0.0, 1.0]), (labelled, None)]
         )
@@ -153,16 +153,30 @@ def test_pseudo_labels_weigh_nothing_up_to_t1_and_less_before_t2(tmp_path):
     assert not torch.equal(ramped, never) and not torch.equal(ramped, always)
 
 
-def test_mixing_makes_training_harder_only_where_the_student_sees_strong_views(tmp_path):
-    mixed, plain = (tiny.run(tmp_path / str(n), augment=how) for n, how in enumerate((CUT, AugmentSettings())))
-    assert not same(weights(mixed), weights(plain))
-    of_mixed, of_plain = (pd.read_csv(tmp_path / f"{n}.csv")["loss"].iloc[-1] for n in range(2))
-    assert of_mixed > of_plain
-    mixed, plain = (
-        tiny.run(tmp_path / f"t{n}", augment=how, mean_teacher=tiny.TEACHER)
-        for n, how in enumerate((CUT, AugmentSettings()))
-    )
-    assert same(weights(mixed), weights(plain))
+def test_mixing_makes_training_harder_also_beside_a_teacher(tmp_path):
+    for name, teacher in (("alone", None), ("teacher", tiny.TEACHER)):
+        runs = [
+            tiny.run(tmp_path / f"{name}{n}", augment=how, mean_teacher=teacher)
+            for n, how in enumerate((CUT, AugmentSettings()))
+        ]
+        assert not same(*map(weights, runs))
+        of_mixed, of_plain = (pd.read_csv(tmp_path / f"{name}{n}.csv")["loss"].iloc[-1] for n in range(2))
+        assert of_mixed > of_plain
+
+
+@pytest.mark.parametrize("view", ["same", "weak"])
+def test_training_on_pseudo_labels_resumes_exactly_and_learns_from_them(tmp_path, view):
+    test = replace(tiny.sites(range(140, 180), weight=0.3), pseudo=np.ones(40, np.int64))
+    arguments = {
+        "labelled": tiny.sites(range(100)) + test, "mean_teacher": tiny.TEACHER,
+        "pseudo_labels": PseudoLabelLoss(view=view, start_epochs=1.0, supervised_weight=0.95, average="each"),
+    }  # fmt: skip
+    whole = weights(tiny.run(tmp_path / "whole", **arguments))
+    with pytest.raises(BadInput, match="stop here"):
+        tiny.run(tmp_path / "s", Stop(die_at=14), **arguments)  # in the second epoch
+    assert same(weights(tiny.run(tmp_path / "s", **arguments)), whole)
+    late = arguments | {"pseudo_labels": PseudoLabelLoss(view=view, start_epochs=9.0, average="each")}
+    assert not same(weights(tiny.run(tmp_path / "late", **late)), whole)
 
 
 def test_a_composite_model_that_is_told_the_cell_type_learns_what_depends_on_it(tmp_path):

@@ -36,7 +36,7 @@ class Batch:
     Attributes:
         seen: float32 (s + w, channels, h, w), what the student sees.
         cell_type: (s + w, cell types) of a model that takes them, else nothing.
-        labels: float32 (s, classes), rows sum to 1.
+        labels: float32 (s, classes), rows sum to 1, or to less where a part of a mixed site weighs nothing.
         weight: float32 (s,) or, of mixed sites, (s, classes): weight in the loss.
         strong: float32 (w, channels, h, w), the sites of the weak views as the teacher sees them; None: no teacher.
         weak_labels: float32 (w, classes), pseudo-labels of the weak views; None: they teach by consistency alone.
@@ -102,7 +102,8 @@ def prepare(
     own_labels, own_weight = labels[own.to(device)], weight[own.to(device)]
     if mix := draw_mix(seen.shape, settings, draws.of(own)):
         seen, cell_type = mix.images(seen), tuple(map(mix.values, cell_type))
-        own_labels, own_weight = mix.values(own_labels), mix.weights(own_labels, own_weight)
+        live = own_labels * (own_weight > 0)[:, None]  # what weighs nothing gives no share of a margin either
+        own_labels, own_weight = mix.values(live), mix.weights(live, own_weight)
     if views.consistency:
         weak = torch.arange(len(chosen))
     elif apart and views.alpha > 0:
