@@ -13,7 +13,6 @@ from cellsignal.errors import BadInput
 from cellsignal.figures import style
 from cellsignal.figures.confusion import confusion
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
-from cellsignal.figures.intervals import wilson
 from cellsignal.figures.normalization_effect import normalization_effect, spread
 from cellsignal.figures.plate_map import has_positions, plate_map
 from cellsignal.figures.score_ladder import Rung, score_ladder
@@ -76,27 +75,6 @@ def test_group_styles_are_56_different_pairs_none_of_them_grey() -> None:
     assert not any(colour == style.GREY for colour, _ in pairs)
 
 
-# ---------------------------------------------------------------- intervals
-
-
-@pytest.mark.parametrize(("correct", "total"), [(0, 10), (3, 10), (10, 10), (14301, 14359), (1, 1)])
-def test_wilson_bounds_are_the_shares_that_the_score_test_just_accepts(correct: int, total: int) -> None:
-    # By definition the bounds solve |p̂ − p| = z·√(p(1 − p)/n); found here by bisection.
-    def beyond(p: float) -> bool:
-        return abs(correct / total - p) > 1.959963985 * math.sqrt(p * (1 - p) / total)
-
-    low, high = wilson(correct, total)
-    for bound, (inside, outside) in ((low, (correct / total, 0.0)), (high, (correct / total, 1.0))):
-        for _ in range(60):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if beyond(middle) else (middle, outside)
-        assert bound == pytest.approx(inside, abs=1e-7)
-
-
-def test_wilson_of_nothing_is_everything() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
 # ---------------------------------------------------------------- charts
 
 
@@ -112,13 +90,15 @@ def test_ladder_bars_are_the_accuracies_on_an_axis_from_zero() -> None:
     assert "wells (14,359)" in ax.get_title(loc="left")
 
 
-def test_ladder_draws_the_given_spread_and_a_loss() -> None:
-    ax = score_ladder([Rung("a", 0.8, 100, spread=(0.7, 0.95)), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
+def test_ladder_draws_the_given_interval_and_a_loss() -> None:
+    line = {"low": 0.7, "high": 0.95, "groups": 6, "unit": "experiment"}
+    ax = score_ladder([Rung("a", 0.8, 100, **line), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
     assert texts(ax)[2].endswith("(+10.0)")  # over a, not over b
-    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.7, 0.95]
-    assert ax.collections[1].get_segments()[0][:, 0] == pytest.approx(wilson(30, 60))
+    assert [lines.get_segments()[0][:, 0].tolist() for lines in ax.collections] == [[0.7, 0.95]]  # others have none
+    assert "(line: 95 % interval over 6 resampled experiments)" in ax.get_xlabel()
     assert texts(ax)[1].endswith("(−30.0)")
     assert ax.get_yticklabels()[1].get_text() == "b\n60 wells"
+    assert "line" not in score_ladder(RUNGS).axes[0].get_xlabel()
 
 
 def test_without_answers_the_ladder_says_so() -> None:

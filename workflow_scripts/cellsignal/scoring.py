@@ -11,10 +11,11 @@ from cellsignal.balancing import balance_screen
 from cellsignal.calibration import FLOOR, entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
+from cellsignal.intervals import interval
 from cellsignal.kaggle_score import kaggle_score
 from cellsignal.label_shift import shift_held_out
 from cellsignal.ladder import ladder
-from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
+from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy, macro_averages
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.sites import well_table
 
@@ -124,7 +125,7 @@ def among_treatments(probability: NDArray[np.float32], classes: pd.DataFrame) ->
 
 
 def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFrame) -> dict[str, Any]:
-    """Accuracy, balanced accuracy and calibration of treatment wells with known truth, among the treatments."""
+    """Accuracy, with its interval and by class, and calibration of treatment wells of known truth, among treatments."""
     truth, predicted = wells["sirna"], wells["predicted"]
     if wells.empty:
         return {"wells": 0}
@@ -132,6 +133,8 @@ def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFram
         "wells": len(wells),
         "accuracy": accuracy(truth, predicted),
         "balanced_accuracy": balanced_accuracy(truth, predicted),
+        "interval": interval(truth == predicted, wells).record(),
+        "macro": macro_averages(truth, predicted),
         "calibration_error": expected_calibration_error(
             among_treatments(final.of_wells(wells["well_id"]), classes), truth
         ),

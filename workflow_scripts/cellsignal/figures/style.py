@@ -186,6 +186,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 well`, `1,108 wells`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def footnote(figure: Figure, text: str) -> None:
     """Write `text` below a figure, in as many lines as its width asks for."""
     figure.supxlabel(fill(text, int(15 * figure.get_figwidth())), fontsize=8)  # letters of 8 points per inch
