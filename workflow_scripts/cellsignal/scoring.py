@@ -59,7 +59,7 @@ def score_screen(
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
-    if balance.label_shift is not None:
+    if balance.label_shift is not None and len(held_out):
         scores["ladder"]["rungs"].append(_shares_rung(held_out))
     if submitted is not None and len(answers):
         # Wells without images count too: they were submitted, and Kaggle scores them.
@@ -164,7 +164,9 @@ def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, A
 def _raw_rungs(
     ensembles: Mapping[str, WellProbabilities], wells: pd.DataFrame, classes: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """One rung per ensemble, references first, before any prior, on `wells` (all of known truth)."""
+    """One rung per ensemble, references first, before any prior, on `wells` (all of known truth; without any, none)."""
+    if wells.empty:
+        return []
     rungs = []
     for name, ensemble in sorted(ensembles.items(), key=lambda item: not item[0].startswith("reference-")):
         chosen = best_treatment(ensemble.of_wells(wells["well_id"]), classes)

@@ -43,7 +43,7 @@ def measure_certainty(
         if not chosen.any():
             continue
         of_kind, right = probability[chosen], truth[chosen]
-        share = entropy(of_kind) / np.log(probability.shape[1])
+        share = entropy(of_kind) / np.log(max(2, probability.shape[1]))  # a single class leaves nothing open
         place = np.clip(np.ceil(share * BINS).astype(int) - 1, 0, BINS - 1)
         low = np.arange(BINS) / BINS
         entropies = pd.DataFrame({"low": low, "high": low + 1 / BINS, "wells": np.bincount(place, minlength=BINS)})
