@@ -29,4 +29,5 @@ with run(snakemake) as job:
         line = scores["test"]["interval"]
         of += f" of {counted(line['groups'], line['unit'])}"
     save(averaging(votes, priors, of), snakemake.output.figure)
+    priors = priors.rename(columns={"unit": "resampled"})  # a vote's `unit` is what is counted
     save_table(pd.concat([votes.assign(kind="averaging"), priors.assign(kind="prior")]), snakemake.output.table)

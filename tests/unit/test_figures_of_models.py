@@ -131,7 +131,10 @@ def test_averaging_shows_every_unit_and_the_priors_with_and_without_groups() -> 
         "accuracy on 40 out-of-fold wells\n(line: 95 % interval over 12 resampled experiments)"
     )
     assert right.get_xlabel() == "accuracy on 20 test wells of 3 experiments"
-    assert sorted(patch.get_width() for patch in right.patches) == [0.7, 0.75, 0.9]
+    assert sorted(patch.get_width() for patch in right.patches) == [0.7, 0.75, 0.9] and not right.collections
+    right = averaging(votes, priors.assign(low=0.6, high=[0.8, 0.85, np.nan]), "").axes[1]
+    drawn = [line.get_segments()[0][:, 0].tolist() for line in right.collections[:2]]
+    assert drawn == [[0.6, 0.8], [0.6, 0.85]]
     assert len(averaging(votes, priors.iloc[:0], "").axes) == 1
     assert len(averaging(votes.iloc[:0], priors, "").axes) == 1
     assert "nothing to compare" in texts(averaging(votes.iloc[3:], priors.iloc[:0], "").axes[0])[0]

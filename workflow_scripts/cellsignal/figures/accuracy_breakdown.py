@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy.stats import binomtest
+from scipy.stats import fisher_exact
 
 from cellsignal.figures import style
 from cellsignal.intervals import CONFIDENCE, interval, told
@@ -108,20 +108,21 @@ def outliers(table: pd.DataFrame) -> pd.Series:
 
     `table`: of `count`, by cell type, experiment and role. An outlier's accuracy lies more than 3 scaled median
     absolute deviations from the median of its group, and chance alone, which well of it was right, does not explain
-    that: the median lies outside the 95 % interval that it would have if its wells were independent (Wilson 1927), so
-    that neither a group that agrees to the well nor a small experiment makes one. Groups of fewer than four have none.
+    that (Fisher's exact test against the others of the group, p < 0.05), so that neither a group that agrees to the
+    well nor a small experiment makes one. Groups of fewer than four have none.
     """
-    chance = [
-        binomtest(int(c), int(n)).proportion_ci(CONFIDENCE, method="wilson")
-        for c, n in zip(table["correct"], table["wells"], strict=True)
-    ]
-    low, high = np.array([(one.low, one.high) for one in chance]).reshape(-1, 2).T
-    grouped = table.groupby(["cell_type", "role"])["accuracy"]
-    median = grouped.transform("median")
+    keys = ["cell_type", "role"]
+    grouped = table.groupby(keys)
+    median = grouped["accuracy"].transform("median")
     away = (table["accuracy"] - median).abs()
-    mad = away.groupby([table["cell_type"], table["role"]]).transform("median")
-    certain = (median < low) | (median > high)
-    found: pd.Series = (away > 3 * 1.4826 * mad) & certain & (grouped.transform("size") >= 4)
+    mad = away.groupby([table[key] for key in keys]).transform("median")
+    others = grouped[["correct", "wells"]].transform("sum") - table[["correct", "wells"]]
+    far = (away > 3 * 1.4826 * mad) & (grouped["accuracy"].transform("size") >= 4)
+    found = far.copy()
+    for row in table.index[far]:
+        (right, wells), (other_right, other_wells) = table.loc[row, ["correct", "wells"]], others.loc[row]
+        chance = fisher_exact([[right, wells - right], [other_right, other_wells - other_right]]).pvalue
+        found[row] = chance < 1 - CONFIDENCE
     return found
 
 

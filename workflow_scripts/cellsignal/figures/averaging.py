@@ -23,8 +23,8 @@ def averaging(votes: pd.DataFrame, priors: pd.DataFrame, priors_of: str) -> Figu
 
     `votes`: of `votes.all_votes`: `name` (of a model, or of the ensemble, and its round), `unit` (`site`, `well`,
     `ensemble`), `accuracy`, `count` (sites or wells), `low`, `high`, `groups`, `resampled`; what has no out-of-fold
-    wells is left out. `priors`: `method`, `plate_groups` bool, `accuracy`, `wells`; empty where no answers are known.
-    `priors_of`: what wells those are, and of how many experiments.
+    wells is left out. `priors`: `method`, `plate_groups` bool, `accuracy`, `wells` and, where they were taken, `low` and
+    `high`; empty where no answers are known. `priors_of`: what wells those are, and of how many experiments.
     """
     votes = votes[votes["count"] > 0]
     columns = int(len(votes) > 0) + int(len(priors) > 0)
@@ -73,8 +73,13 @@ def _priors(ax: Axes, priors: pd.DataFrame, of: str) -> None:
         values = rows.loc[[methods[i] for i in at], "accuracy"]
         label = "with plate groups" if with_groups else "without"
         ax.barh(y[at] + offset, values, 0.36, color=colour, hatch=hatch, edgecolor="white", label=label)
-        for i, value in zip(at, values, strict=True):
-            ax.text(value + 0.01, y[i] + offset, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8)
+        past = values.to_numpy(dtype=float)
+        if {"low", "high"} <= set(rows.columns):
+            lines = rows.loc[[methods[i] for i in at], ["low", "high"]].to_numpy(dtype=float)
+            ax.hlines(y[at] + offset, *lines.T, color=style.INK, linewidth=1.2)
+            past = np.fmax(past, lines[:, 1])
+        for i, value, x in zip(at, values, past, strict=True):
+            ax.text(x + 0.01, y[i] + offset, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8)
     ax.set_yticks(y, ["no balancing" if method == "none" else method for method in methods])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(methods) - 0.4, -0.6)

@@ -104,6 +104,7 @@ def _cloud(ax: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str]) ->
                 name, (x, y), xytext=(0, offset), textcoords="offset points", fontsize=6.5, ha="center", va=side
             )  # fmt: skip
     ax.margins(0.08)
+    ax.set_aspect("equal", adjustable="datalim")
 
 
 def _named(points: np.ndarray, names: list[str]) -> Iterator[tuple[str, tuple[float, float], bool]]:
