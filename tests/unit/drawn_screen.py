@@ -29,6 +29,7 @@ from cellsignal.scoring import best_treatment, score_screen
 from cellsignal.sites import answer_table, site_table, validate_sites, well_table, write_table
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow_scripts"
+DATASETS = ("train", "test")
 SIZE, WIDTH = 8, 6  # of images in pixels, and of embeddings
 LAST = "with pseudo-labels (round 1)"
 ROUNDS = ["without pseudo-labels (round 0)", LAST]
@@ -84,7 +85,7 @@ class Drawn:
         labels = list(range(shape.classes + 2 * shape.controls))
         kinds = ["treatment"] * shape.classes + ["positive_control", "negative_control"] * shape.controls
         rows = [
-            (f"{cell_type}-{e}", str(p), f"B{place + 2:02d}", site, cell_type, "test" if e >= shape.train else "train", c)
+            (f"{cell_type}-{e}", str(p), f"B{place + 2:02d}", site, cell_type, DATASETS[e >= shape.train], c)
             for cell_type in shape.cell_types
             for e in range(shape.train + shape.test)
             for p in range(shape.plates)

@@ -29,6 +29,7 @@ CONFIDENCE = 0.95
 FEWEST = 5  # groups; of fewer the range is shown. The range of five holds the median of all in 1 − 2/2⁵ = 94 %
 RESAMPLES = 10_000
 SEED = 0
+LINE = ("low", "high", "groups", "unit")  # keys of a record
 
 
 @dataclass(frozen=True)

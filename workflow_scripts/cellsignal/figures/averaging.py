@@ -23,8 +23,8 @@ def averaging(votes: pd.DataFrame, priors: pd.DataFrame, priors_of: str) -> Figu
 
     `votes`: of `votes.all_votes`: `name` (of a model, or of the ensemble, and its round), `unit` (`site`, `well`,
     `ensemble`), `accuracy`, `count` (sites or wells), `low`, `high`, `groups`, `resampled`; what has no out-of-fold
-    wells is left out. `priors`: `method`, `plate_groups` bool, `accuracy`, `wells` and, where they were taken, `low` and
-    `high`; empty where no answers are known. `priors_of`: what wells those are, and of how many experiments.
+    wells is left out. `priors`: `method`, `plate_groups` bool, `accuracy`, `wells` and, where they were taken, `low`
+    and `high`; empty where no answers are known. `priors_of`: what wells those are, and of how many experiments.
     """
     votes = votes[votes["count"] > 0]
     columns = int(len(votes) > 0) + int(len(priors) > 0)
