@@ -334,7 +334,7 @@ PICTURES = {
 }
 PICTURE_FILES = [recipe(f"figures/{name}") for names in PICTURES.values() for name in names]
 TABLE_FILES = [f"{os.path.splitext(path)[0]}.csv" for path in PICTURE_FILES]
-TABLE_FILES.append(recipe("figures/embed_tsne_measures.csv"))
+TABLE_FILES += [recipe(f"figures/{name}_measures.csv") for name in ("accuracy_breakdown", "embed_tsne")]
 CAPTIONS = {
     name: (Path(workflow.basedir) / f"rules/captions/{name}.rst").read_text(encoding="utf-8")
     for name in (os.path.splitext(file)[0] for names in PICTURES.values() for file in names)

@@ -256,11 +256,13 @@ rule averaging:
 rule accuracy_breakdown:
     input:
         stage=stage(recipe, "accuracy_breakdown", {}),
-        receipts=receipt(recipe("scores.json")),
+        receipts=[receipt(recipe("scores.json")), receipt(screen("sites.parquet"))],
         wells=ancient(recipe("wells.parquet")),
+        classes=ancient(screen("classes.parquet")),
     output:
         figure=figure("accuracy_breakdown", "svg", RESULTS),
         table=table("accuracy_breakdown", RESULTS),
+        measures=table("accuracy_breakdown_measures", RESULTS, "accuracy_breakdown"),
         receipt=receipt(recipe("figures/accuracy_breakdown.svg")),
     log:
         recipe("logs/accuracy_breakdown.log"),
@@ -271,7 +273,7 @@ rule accuracy_breakdown:
         mem_mb=grown(NEEDS.index_mb),
         runtime=grown(10),
     message:
-        "Figure: accuracy by cell type and experiment"
+        "Figure: accuracy by cell type, experiment and class"
     script:
         "../workflow_scripts/accuracy_breakdown.py"
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from cellsignal.ensemble import PredictionFile, read_probabilities
 from cellsignal.figures.averaging import averaging
-from cellsignal.figures.style import save, save_table
+from cellsignal.figures.style import counted, save, save_table
 from cellsignal.files import read_json
 from cellsignal.sites import read_table
 from cellsignal.votes import all_votes
@@ -24,5 +24,10 @@ with run(snakemake) as job:
     scores = read_json(snakemake.input.scores)
     every = pd.DataFrame(scores["ladder"]["all"])
     priors = every[every["method"] != "reference"] if len(every) else every
-    save(averaging(votes, priors, scores["ladder"]["of"]), snakemake.output.figure)
+    of = scores["ladder"]["of"]
+    if scores["test"] and scores["test"]["wells"]:
+        line = scores["test"]["interval"]
+        of += f" of {counted(line['groups'], line['unit'])}"
+    save(averaging(votes, priors, of), snakemake.output.figure)
+    priors = priors.rename(columns={"unit": "resampled"})  # a vote's `unit` is what is counted
     save_table(pd.concat([votes.assign(kind="averaging"), priors.assign(kind="prior")]), snakemake.output.table)

@@ -12,6 +12,7 @@ with run(snakemake) as job:
     wells = read_table(snakemake.input.wells)
     known = wells[wells["role"].isin(["out_of_fold", "control"]) & (wells["sirna"] >= 0)]
     probability = ensemble.of_wells(known["well_id"])
-    table = measure_certainty(probability, known["sirna"].to_numpy(), known["well_type"].to_numpy(str))
+    well_type, experiment = (known[name].to_numpy(str) for name in ("well_type", "experiment"))
+    table = measure_certainty(probability, known["sirna"].to_numpy(), well_type, experiment)
     save(control_certainty(table), snakemake.output.figure)
     save_table(table, snakemake.output.table)

@@ -1,19 +1,25 @@
 """Maps, purities, silhouettes, neighbours and plate distances agree with plain computations."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import silhouette_score
 
 from cellsignal.embedding import (
+    class_tightness,
     embed_tsne,
     nearest_rows,
     neighbour_purity,
     plate_distances,
+    sampled_embedding,
     silhouette,
     stratified_sample,
     unit_length,
     well_vectors,
 )
+from cellsignal.predictions import write_predictions
 
 
 def clusters(n: int = 120, classes: int = 4, noise: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +92,89 @@ def test_silhouette_agrees_with_a_loop_and_needs_two_groups() -> None:
     assert np.isnan(silhouette(embedding, np.zeros(40))) and np.isnan(silhouette(embedding, np.arange(40)))
 
 
+@pytest.mark.parametrize("sites_per_well", [2, 3])
+def test_silhouette_and_purity_leave_out_the_same_sites(sites_per_well: int) -> None:
+    random = np.random.default_rng(2)
+    n = 42
+    wells = np.arange(n) // sites_per_well
+    labels = wells % 4
+    labels[wells == wells.max()] = 9  # a class of one well: nothing is left of it
+    own = random.normal(size=(wells.max() + 1, 8))
+    embedding = (own[wells] + 0.1 * random.normal(size=(n, 8)) + np.eye(10, 8)[labels]).astype(np.float32)
+    unit = embedding.astype(float) / np.linalg.norm(embedding.astype(float), axis=1, keepdims=True)
+    values = []
+    for i in range(n):
+        others = [j for j in range(n) if wells[j] != wells[i]]
+        mean = {c: np.mean([1 - unit[i] @ unit[j] for j in others if labels[j] == c])
+                for c in set(labels[others])}  # fmt: skip
+        if labels[i] not in mean:
+            values.append(0.0)
+            continue
+        a, b = mean[labels[i]], min(value for c, value in mean.items() if c != labels[i])
+        values.append((b - a) / max(a, b))
+    assert silhouette(embedding, labels, apart=wells) == pytest.approx(np.mean(values), abs=1e-6)
+    assert silhouette(embedding, labels) == pytest.approx(
+        silhouette_score(unit, labels, metric="cosine"), abs=1e-5
+    )  # each site for itself, as in scikit-learn
+    # Sites of a well are near each other whatever their class is: counted, they pass for tight classes.
+    assert silhouette(embedding, labels) > silhouette(embedding, labels, apart=wells) + 0.05
+
+
+def test_classes_of_one_well_each_have_neither_silhouette_nor_class_mates() -> None:
+    embedding, _ = clusters(12)
+    wells = np.arange(12) // 2
+    assert np.isnan(silhouette(embedding, wells, apart=wells))
+    assert neighbour_purity(embedding, wells, apart=wells) == (0.0, 0.0)
+    assert np.isnan(neighbour_purity(embedding[:2], wells[:2], apart=wells[:2])).all()  # no other well at all
+
+
+def test_tightness_of_a_model_is_that_of_its_sites_of_known_class(tmp_path: Path) -> None:
+    embedding, labels = clusters(80, noise=0.8)
+    sites = pd.DataFrame(
+        {
+            "site_id": [f"s{i:02d}" for i in range(80)], "well_id": [f"w{i % 40}" for i in range(80)],
+            "experiment": [f"E{i % 3}" for i in range(80)], "cell_type": np.where(np.arange(80) < 40, "A", "B"),
+            "sirna": np.where(np.arange(80) % 8 == 7, -1, labels),
+        }
+    )  # fmt: skip
+    files = []
+    for cell_type, part in sites.groupby("cell_type"):
+        files.append(tmp_path / f"{cell_type}.h5")
+        write_predictions(files[-1], part["site_id"], np.zeros((40, 4)), embedding[part.index], ["test"] * 40)
+    classes = pd.DataFrame({"sirna": range(4), "name": list("abcd")})
+    found = class_tightness(files, sites, classes, n=1000, seed=0)
+    known = sites["sirna"] >= 0
+    own, label, well = embedding[known], sites.loc[known, "sirna"], sites.loc[known, "well_id"]
+    assert (found["purity"], found["chance"]) == pytest.approx(neighbour_purity(own, label, apart=well))
+    assert found["silhouette"] == pytest.approx(silhouette(own, label, apart=well))
+    assert (found["sites"], found["wells"], found["experiments"]) == (70, 35, 3)
+    # Another round of the same sites: the same sample, so that the two compare.
+    first, vectors = sampled_embedding(files, sites, 30, seed=5)
+    for path, (_, part) in zip(files, sites.groupby("cell_type"), strict=True):
+        write_predictions(path, part["site_id"], np.zeros((40, 4)), 2 * embedding[part.index] + 1, ["test"] * 40)
+    second, moved = sampled_embedding(files, sites, 30, seed=5)
+    assert first.index.tolist() == second.index.tolist() and len(first) == 30
+    assert moved == pytest.approx(2 * vectors + 1, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_few_rows_are_mapped_as_far_apart_as_they_are(n: int) -> None:
+    rows = np.random.default_rng(3).normal(size=(n, 6)).astype(np.float32)
+    found = embed_tsne(rows, 10, seed=0)
+    assert found.points.shape == (n, 2) and np.isfinite(found.points).all()
+    unit = unit_length(rows)
+    apart = np.linalg.norm(unit[:, None] - unit[None], axis=2)
+    mapped = np.linalg.norm(found.points[:, None] - found.points[None], axis=2)
+    if n < 4:
+        assert mapped == pytest.approx(apart, abs=1e-5)
+    assert (mapped <= apart + 1e-5).all()
+    assert np.isnan(found.trustworthiness) == (n < 3)
+
+
+def test_rows_that_are_all_alike_are_mapped_onto_one_point() -> None:
+    assert not embed_tsne(np.ones((20, 6), np.float32), 20, seed=0).points.round(5).any()
+
+
 def test_tighter_clusters_have_a_larger_silhouette_and_purity() -> None:
     loose, labels = clusters(noise=1.5)
     tight, _ = clusters(noise=0.5)
@@ -111,7 +200,8 @@ def test_nearest_rows_are_of_other_groups_and_fewer_where_there_are_no_more() ->
         )
         assert found.tolist() == [*others, *[-1] * 5]
         assert (
-            values[:20] == pytest.approx([vectors[j] @ vectors[query] for j in others]) and np.isnan(values[20:]).all()
+            values[:20] == pytest.approx([vectors[j] @ vectors[query] for j in others], abs=1e-6)
+            and np.isnan(values[20:]).all()
         )
 
 

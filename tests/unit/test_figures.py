@@ -11,9 +11,9 @@ import pytest
 
 from cellsignal.errors import BadInput
 from cellsignal.figures import style
+from cellsignal.figures.ablation_ladder import ablation_ladder
 from cellsignal.figures.confusion import confusion
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
-from cellsignal.figures.intervals import wilson
 from cellsignal.figures.normalization_effect import normalization_effect, spread
 from cellsignal.figures.plate_map import has_positions, plate_map
 from cellsignal.figures.score_ladder import Rung, score_ladder
@@ -76,25 +76,14 @@ def test_group_styles_are_56_different_pairs_none_of_them_grey() -> None:
     assert not any(colour == style.GREY for colour, _ in pairs)
 
 
-# ---------------------------------------------------------------- intervals
-
-
-@pytest.mark.parametrize(("correct", "total"), [(0, 10), (3, 10), (10, 10), (14301, 14359), (1, 1)])
-def test_wilson_bounds_are_the_shares_that_the_score_test_just_accepts(correct: int, total: int) -> None:
-    # By definition the bounds solve |p̂ − p| = z·√(p(1 − p)/n); found here by bisection.
-    def beyond(p: float) -> bool:
-        return abs(correct / total - p) > 1.959963985 * math.sqrt(p * (1 - p) / total)
-
-    low, high = wilson(correct, total)
-    for bound, (inside, outside) in ((low, (correct / total, 0.0)), (high, (correct / total, 1.0))):
-        for _ in range(60):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if beyond(middle) else (middle, outside)
-        assert bound == pytest.approx(inside, abs=1e-7)
-
-
-def test_wilson_of_nothing_is_everything() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
+def test_a_logarithmic_axis_of_one_value_shows_it_between_plain_numbers() -> None:
+    figure, axes = style.panels(1, 1, 3, 2)
+    axes[0, 0].plot([0, 1], [136.289, 136.289])
+    style.logarithmic(axes[0, 0])
+    figure.canvas.draw()
+    low, high = axes[0, 0].get_ylim()
+    assert low < 130 and high > 142
+    assert sum(low < tick < high for tick in axes[0, 0].get_yticks()) >= 2
 
 
 # ---------------------------------------------------------------- charts
@@ -112,13 +101,53 @@ def test_ladder_bars_are_the_accuracies_on_an_axis_from_zero() -> None:
     assert "wells (14,359)" in ax.get_title(loc="left")
 
 
-def test_ladder_draws_the_given_spread_and_a_loss() -> None:
-    ax = score_ladder([Rung("a", 0.8, 100, spread=(0.7, 0.95)), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
+def test_ladder_draws_the_given_interval_and_a_loss() -> None:
+    line = {"low": 0.7, "high": 0.95, "groups": 6, "unit": "experiment"}
+    ax = score_ladder([Rung("a", 0.8, 100, **line), Rung("b", 0.5, 60), Rung("c", 0.9, 60)]).axes[0]
     assert texts(ax)[2].endswith("(+10.0)")  # over a, not over b
-    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [0.7, 0.95]
-    assert ax.collections[1].get_segments()[0][:, 0] == pytest.approx(wilson(30, 60))
+    assert [lines.get_segments()[0][:, 0].tolist() for lines in ax.collections] == [[0.7, 0.95]]  # others have none
+    assert "(line: 95 % interval over 6 resampled experiments)" in ax.get_xlabel()
     assert texts(ax)[1].endswith("(−30.0)")
     assert ax.get_yticklabels()[1].get_text() == "b\n60 wells"
+    assert "line" not in score_ladder(RUNGS).axes[0].get_xlabel()
+
+
+def ablation(**line: object) -> dict:
+    rungs = [
+        {"part": "ladder", "name": name, "accuracy": accuracy, "published": None} | line
+        for name, accuracy in (("softmax", 0.6), ("+ ArcFace", 0.7))
+    ]
+    return {"of": "test wells", "wells": 240, "rungs": rungs}
+
+
+def test_ablation_draws_the_intervals_that_it_is_given_and_says_what_they_are() -> None:
+    def lines(table: dict) -> tuple[list[list[float]], str]:
+        ax = ablation_ladder(table).axes[0]
+        return [one.get_segments()[0][:, 0].tolist() for one in ax.collections], ax.get_xlabel()
+
+    over = "(line: 95 % interval over 6 resampled experiments)"
+    assert lines(ablation(low=0.5, high=0.8, groups=6, unit="experiment")) == (
+        [[0.5, 0.8]] * 2, f"accuracy on 240 test wells {over}"
+    )  # fmt: skip
+    seeds = "accuracy on 240 test wells (line: least and largest of the seeds)"
+    assert lines(ablation(low=0.5, high=0.8)) == ([[0.5, 0.8]] * 2, seeds)
+    none = "accuracy on 240 test wells (line: no interval: a single plate)"
+    assert lines(ablation(low=None, high=None, groups=1, unit="plate")) == ([], none)
+    assert lines(ablation()) == ([], "accuracy on 240 test wells")
+
+
+def test_ablation_shows_how_tightly_classes_cluster_where_that_was_measured() -> None:
+    counts = {"sites": 400, "wells": 300, "experiments": 4}
+    clusters = [
+        {"name": "round 1 without pseudo-labels", "purity": 0.6, "chance": 0.1, "silhouette": -0.05, **counts},
+        {"name": "round 1", "purity": 0.7, "chance": 0.1, "silhouette": None, **counts},
+        {"name": "not measured", "purity": None, "chance": None, "silhouette": None, **counts},
+    ]
+    rungs, ax = ablation_ladder(ablation() | {"clusters": clusters}).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["round 1 without pseudo-labels", "round 1"]
+    assert widths(ax) == [0.6, 0.7] and texts(ax) == ["60.0 %  (silhouette −0.05)", "70.0 %"]
+    assert ax.get_xlabel().endswith("(tick: chance)\n400 sites of 300 wells of 4 experiments")
+    assert rungs.get_xlabel() == "accuracy on 240 test wells"
 
 
 def test_without_answers_the_ladder_says_so() -> None:

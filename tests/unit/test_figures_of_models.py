@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from cellsignal.confusions import cluster_classes, confusion_table, shared
+from cellsignal.embedding import Measure
 from cellsignal.errors import BadInput
 from cellsignal.explained_sites import choose_sites, neighbour_table
 from cellsignal.figures import style
 from cellsignal.figures.averaging import averaging
 from cellsignal.figures.channel_attention import channel_attention, mean_attention, site_attention
 from cellsignal.figures.control_certainty import control_certainty, measure_certainty
-from cellsignal.figures.embedding_map import MapRow, Measure, embedding_map
+from cellsignal.figures.embedding_map import MapRow, embedding_map
 from cellsignal.figures.grad_cam_grid import grad_cam_grid
 from cellsignal.figures.image_means import distribute, image_means
 from cellsignal.figures.kernel_bands import band_table, kernel_bands
@@ -92,7 +93,7 @@ def test_certainty_is_entropy_and_reliability_by_well_type() -> None:
     sure, torn, lost = [1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4
     probability = np.array([sure, sure, torn, lost, lost])
     kinds = np.array(["positive_control", "positive_control", "treatment", "negative_control", "negative_control"])
-    table = measure_certainty(probability, np.array([0, 1, 0, 0, 3]), kinds)
+    table = measure_certainty(probability, np.array([0, 1, 0, 0, 3]), kinds, np.array(list("aabcb")))
     entropies = table[table["measure"] == "entropy"].drop_duplicates("well_type").set_index("well_type")["mean"]
     assert entropies.to_dict() == pytest.approx({"treatment": 0.5, "positive_control": 0.0, "negative_control": 1.0})
     reliable = table[(table["measure"] == "reliability") & (table["wells"] > 0)].set_index("well_type")
@@ -101,9 +102,9 @@ def test_certainty_is_entropy_and_reliability_by_well_type() -> None:
     left, right = control_certainty(table).axes
     labels = [text.get_text() for text in left.get_legend().get_texts()]
     assert labels == [
-        "treatment: 1 wells, mean 0.50",
-        "positive control: 2 wells, mean 0.00",
-        "negative control: 2 wells, mean 1.00",
+        "treatment: mean 0.50 of 1 well, 1 experiment",
+        "positive control: mean 0.00 of 2 wells, 1 experiment",
+        "negative control: mean 1.00 of 2 wells, 2 experiments",
     ]
     assert right.get_xlim() == right.get_ylim() == (0, 1)
 
@@ -111,20 +112,32 @@ def test_certainty_is_entropy_and_reliability_by_well_type() -> None:
 def test_averaging_shows_every_unit_and_the_priors_with_and_without_groups() -> None:
     votes = pd.DataFrame(
         [
-            ("m, round 0", "site", 0.5, 80),
-            ("m, round 0", "well", 0.6, 40),
-            ("all models, round 0", "ensemble", 0.7, 40),
+            ("m, round 0", "site", 0.5, 80, 0.4, 0.6),
+            ("m, round 0", "well", 0.6, 40, 0.5, 0.7),
+            ("all models, round 0", "ensemble", 0.7, 40, 0.55, 0.8),
+            ("not held out", "well", np.nan, 0, np.nan, np.nan),
         ],
-        columns=["name", "unit", "accuracy", "count"],
-    )
+        columns=["name", "unit", "accuracy", "count", "low", "high"],
+    ).assign(groups=12, resampled="experiment")
     priors = pd.DataFrame(
         [("none", False, 0.7, 20), ("none", True, 0.75, 20), ("assignment", False, 0.9, 20)],
         columns=["method", "plate_groups", "accuracy", "wells"],
     )
-    left, right = averaging(votes, priors, "test wells").axes
+    left, right = averaging(votes, priors, "test wells of 3 experiments").axes
     assert texts(left) == ["60.0 %", "70.0 %"]
-    assert sorted(patch.get_width() for patch in right.patches) == [0.7, 0.75, 0.9]
+    drawn = [lines.get_segments()[0][:, 0].tolist() for lines in left.collections]
+    assert drawn == [[0.4, 0.6], [0.5, 0.7], [0.55, 0.8]]
+    assert left.get_xlabel() == (
+        "accuracy on 40 out-of-fold wells\n(line: 95 % interval over 12 resampled experiments)"
+    )
+    assert right.get_xlabel() == "accuracy on 20 test wells of 3 experiments"
+    assert sorted(patch.get_width() for patch in right.patches) == [0.7, 0.75, 0.9] and not right.collections
+    right = averaging(votes, priors.assign(low=0.6, high=[0.8, 0.85, np.nan]), "").axes[1]
+    drawn = [line.get_segments()[0][:, 0].tolist() for line in right.collections[:2]]
+    assert drawn == [[0.6, 0.8], [0.6, 0.85]]
     assert len(averaging(votes, priors.iloc[:0], "").axes) == 1
+    assert len(averaging(votes.iloc[:0], priors, "").axes) == 1
+    assert "nothing to compare" in texts(averaging(votes.iloc[3:], priors.iloc[:0], "").axes[0])[0]
 
 
 def test_shared_is_the_part_of_two_classes_wells_that_are_confused() -> None:
@@ -160,7 +173,10 @@ def test_embedding_map_has_a_row_per_round_and_a_panel_per_grouping_with_its_num
     measures = {"cell type": Measure(0.9, 1 / 3, 0.31), "class": Measure(0.5, 0.03, float("nan"))}
     points = [random.normal(size=(90, 2)) for _ in range(2)]
     rows = [MapRow("round 0", points[0], 0.93, measures), MapRow("round 1", points[1], 0.81, measures)]
-    figure = embedding_map(rows, groups)
+    figure = embedding_map(rows, groups, "90 sites of 80 wells of 4 experiments")
+    words = figure.get_supxlabel().replace("\n", " ")
+    assert "t-SNE of 90 sites of 80 wells of 4 experiments" in words and "leave out sites of the same well" in words
+    assert "trained further, too: that is part of the difference" in words
     first, by_class, second, by_class_again = figure.axes
     assert "90 % of neighbours share it (chance 33.3 %), s = 0.31" in first.get_title(loc="left")
     assert by_class.get_title(loc="left").endswith("(chance 3.0 %)")
@@ -180,7 +196,9 @@ def test_embedding_map_has_a_row_per_round_and_a_panel_per_grouping_with_its_num
 def test_points_of_no_known_class_are_hollow_named_in_the_legend_and_no_group() -> None:
     points = np.random.default_rng(0).normal(size=(20, 2))
     row = MapRow("", points, 0.9, {"class": Measure(1.0, 0.5, 0.0)})
-    ax = embedding_map([row], {"class": ["", "a"] * 10}).axes[0]
+    figure = embedding_map([row], {"class": ["", "a"] * 10}, "20 sites")
+    assert "trained further" not in figure.get_supxlabel()
+    ax = figure.axes[0]
     assert ax.get_title(loc="left").startswith("class: 1 group\n")
     assert ax.collections[0].get_offsets().tolist() == points[::2].tolist()
     assert not len(ax.collections[0].get_facecolors())
@@ -225,10 +243,12 @@ def test_plate_effect_draws_every_pair_and_the_median() -> None:
     distances = pd.DataFrame(
         [("HUVEC", "a", True, 0.1), ("HUVEC", "a", True, 0.3), ("HUVEC", "a", False, 0.8), ("RPE", "b", True, 0.2)],
         columns=["cell_type", "model", "same_experiment", "distance"],
-    )
+    ).assign(experiment_a="E1", experiment_b=["E1", "E1", "E2", "E1"])
     huvec, rpe = plate_effect(distances, ["a", "b"]).axes
     assert sorted(huvec.lines[0].get_ydata().tolist()) == [0.1, 0.3]
     assert texts(huvec) == ["0.20", "0.80"] and texts(rpe) == ["0.20"]
+    titles = [ax.get_title(loc="left") for ax in (huvec, rpe)]
+    assert titles == ["HUVEC\n3 pairs of plates, 2 experiments", "RPE\n1 pair of plates, 1 experiment"]
     assert "cannot be compared" in plate_effect(distances.iloc[:0], ["a"]).axes[0].texts[0].get_text()
 
 

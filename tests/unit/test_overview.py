@@ -125,8 +125,17 @@ def test_every_well_can_be_searched_with_its_class_and_call(data: dict) -> None:
 
 def test_headlines_are_the_numbers_of_the_scores() -> None:
     scores = {
-        "test": {"wells": 200, "accuracy": 0.9},
-        "out_of_fold": {"wells": 400, "accuracy": 0.75, "calibration_error": 0.0312},
+        "test": {
+            "wells": 200,
+            "accuracy": 0.9,
+            "interval": {"low": 0.85, "high": 0.957, "groups": 6, "unit": "experiment"},
+        },
+        "out_of_fold": {
+            "wells": 400,
+            "accuracy": 0.75,
+            "calibration_error": 0.0312,
+            "interval": {"low": None, "high": None, "groups": 1, "unit": "plate"},
+        },
         "ladder": {
             "of": "test wells",
             "rungs": [
@@ -138,16 +147,25 @@ def test_headlines_are_the_numbers_of_the_scores() -> None:
     }
     experiments = pd.DataFrame({"experiment": ["E1", "E2"], "outlier": [False, True]})
     measures = pd.DataFrame(
-        {"round": ["0", "1"], "grouping": "class", "purity": [0.5, 0.6], "chance": 0.02, "silhouette": [-0.1, 0.05]}
+        {
+            "round": ["in round 0", "1"],
+            "grouping": "class",
+            "purity": [0.5, 0.6],
+            "chance": 0.02,
+            "silhouette": [-0.1, 0.05],
+        }
     )
     found = {headline.name: headline for headline in headlines(scores, experiments, measures)}
-    assert found["Accuracy, test wells"].value == "90.0\u00a0%" and "200 wells" in found["Accuracy, test wells"].note
+    test, held_out = found["Accuracy, test wells"], found["Accuracy, held-out wells"]
+    assert test.value == "90.0\u00a0%"
+    assert test.note.endswith("; 200 wells of 6 experiments, whose 95\u00a0% interval is 85.0–95.7\u00a0%")
+    assert held_out.note.endswith("; 400 wells of 1 plate")
     assert (
         found["The ladder"].value == "+20.0 points" and "“ensemble, round 0” (70.0\u00a0%)" in found["The ladder"].note
     )
     assert found["Calibration error"].value == "0.031"
     assert found["Clusters"].value == "60.0\u00a0%" and found["Clusters"].note.endswith(
-        "50.0\u00a0%. Silhouette: −0.10 to 0.05"
+        "; 50.0\u00a0% in round 0: the further training is part of the difference. Silhouette: −0.10 to 0.05"
     )
     assert (found["Outlier experiments"].value, found["Outlier experiments"].note) == ("1", "E2")
     scores["test"] = None
@@ -155,6 +173,8 @@ def test_headlines_are_the_numbers_of_the_scores() -> None:
     without = {headline.name: headline for headline in headlines(scores, experiments.iloc[:1], none)}
     assert "Accuracy, test wells" not in without and "nan" not in without["Clusters"].note
     assert without["Outlier experiments"].value == "0"
+    few = headlines(scores | {"test": None}, experiments, measures.assign(purity=np.nan))
+    assert "Clusters" not in {headline.name for headline in few}
 
 
 # ---------------------------------------------------------------- the page

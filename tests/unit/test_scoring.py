@@ -8,12 +8,18 @@ import pandas as pd
 import pytest
 from layout_screen import CLASSES, TEST, fold_table, layout_screen, predicted
 from scipy.stats import entropy
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    multilabel_confusion_matrix,
+    precision_recall_fscore_support,
+)
 
 from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import WellProbabilities, add_unseen
 from cellsignal.files import canonical_json
+from cellsignal.intervals import interval
 from cellsignal.scoring import score_screen
 from cellsignal.sites import Screen, answer_table, well_table
 
@@ -303,3 +309,35 @@ def test_scores_can_be_written(
 ) -> None:
     for told, given in ((answers, submitted), (NO_ANSWERS, submitted), (NO_ANSWERS, None)):
         assert canonical_json(scored(screen, ensembles, told, given)[0])
+
+
+def test_accuracies_have_an_interval_over_experiments_and_macro_averages(
+    screen: Screen, ensembles: dict[str, WellProbabilities], answers: pd.DataFrame, submitted: pd.DataFrame
+) -> None:
+    scores, wells = scored(screen, ensembles, answers, submitted)
+    for part, role in (("out_of_fold", "out_of_fold"), ("test", "test")):
+        own = wells[(wells["role"] == role) & (wells["outcome"] != "unknown")]
+        found = interval(own["predicted"] == own["sirna"], own)
+        assert scores[part]["interval"] == found.record()
+        assert scores[part]["interval"]["groups"] == own["experiment"].nunique() > 1
+        labels = sorted(set(own["sirna"]))
+        precision, recall, _, _ = precision_recall_fscore_support(
+            own["sirna"], own["predicted"], labels=labels, average="macro", zero_division=0
+        )
+        matrices = multilabel_confusion_matrix(own["sirna"], own["predicted"], labels=labels)
+        specificity = np.mean([matrix[0, 0] / matrix[0].sum() for matrix in matrices])
+        macro = {"classes": len(labels), "precision": precision, "sensitivity": recall, "specificity": specificity}
+        assert scores[part]["macro"] == pytest.approx(macro)
+        assert scores[part]["macro"]["sensitivity"] == pytest.approx(scores[part]["balanced_accuracy"])
+
+
+def test_a_run_without_out_of_fold_wells_has_no_rungs(
+    screen: Screen, ensembles: dict[str, WellProbabilities], submitted: pd.DataFrame
+) -> None:
+    only_test = {name: wells.of_role("test") for name, wells in ensembles.items()}
+    settings = BalanceSettings(temperature=1.0)
+    scores, _ = score_screen(
+        only_test, screen.sites, screen.classes, NO_ANSWERS, submitted, settings, ScoreSettings(), fold_table(screen)
+    )
+    assert scores["out_of_fold"] == {"wells": 0} and scores["ladder"]["rungs"] == []
+    assert canonical_json(scores)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
-from sklearn.metrics import silhouette_score
 
+from cellsignal.predictions import read_embedding
+
+COUNTED = {"wells": "well_id", "experiments": "experiment"}  # key of a record → column of the site table
+FEWEST_MAPPED = 5  # rows; of fewer, t-SNE has no perplexity above 1
 NEIGHBOURS = 10  # of the purity and of the trustworthiness
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """`rows` int (m,): the sampled rows, ascending; `points` float32 (m, 2); `trustworthiness` 0–1."""
+    """`rows` int (m,): the sampled rows, ascending; `points` float32 (m, 2); `trustworthiness` 0–1, or NaN."""
 
     rows: np.ndarray
     points: np.ndarray
@@ -26,18 +30,38 @@ class EmbeddingMap:
 def embed_tsne(embedding: np.ndarray, n: int, seed: int, strata: Sequence[Any] | None = None) -> EmbeddingMap:
     """t-SNE (van der Maaten & Hinton 2008) of a sample of at most `n` rows, by cosine distance.
 
-    `embedding`: float (sites, dim), at least 5 sites. `strata`: one value per site (such as the experiment);
-    each is represented by its share. The same arguments give the same map on one machine.
+    `embedding`: float (sites, dim). Of fewer than 5 rows, which have no neighbourhoods to keep, and of rows that are
+    all alike, the map is of the first two principal components; up to three rows are in it as far apart as they are.
+    `strata`: one value per row (such as the experiment); each is represented by its share. The same arguments give the
+    same map on one machine.
     """
     rows = stratified_sample(strata if strata is not None else np.zeros(len(embedding)), n, seed)
     sample = unit_length(embedding[rows])
+    if len(rows) < FEWEST_MAPPED or not np.ptp(sample, axis=0).any():
+        plane = _principal_plane(sample)
+        return EmbeddingMap(rows, plane, _trustworthiness(sample, plane))
     # 50 components lose next to nothing and save most of the time of the neighbour search.
     reduced = PCA(50, random_state=seed).fit_transform(sample) if min(sample.shape) > 50 else sample
     perplexity = min(30.0, (len(rows) - 1) / 4)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
     points = tsne.fit_transform(reduced).astype(np.float32)
-    k = min(NEIGHBOURS, len(rows) // 2 - 1)
-    return EmbeddingMap(rows, points, float(trustworthiness(sample, points, n_neighbors=max(1, k))))
+    return EmbeddingMap(rows, points, _trustworthiness(sample, points))
+
+
+def _principal_plane(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 2): the first two principal components, 0 where there are fewer."""
+    plane = np.zeros((len(rows), 2), dtype=np.float32)
+    if not len(rows):
+        return plane
+    left, size, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    plane[:, : min(2, len(size))] = (left * size)[:, :2]
+    return plane
+
+
+def _trustworthiness(rows: NDArray[np.float32], points: NDArray[np.float32]) -> float:
+    """Venna & Kaski's measure of the neighbourhoods that a map keeps; NaN of fewer than three rows."""
+    k = max(1, min(NEIGHBOURS, len(rows) // 2 - 1))
+    return float(trustworthiness(rows, points, n_neighbors=k)) if len(rows) > 2 else float("nan")
 
 
 def stratified_sample(strata: Sequence[Any] | np.ndarray, n: int, seed: int) -> np.ndarray:
@@ -59,7 +83,7 @@ def neighbour_purity(
     """(share of the `k` nearest neighbours by cosine that have the row's label, what chance would give).
 
     `embedding`: float (n, dim). Rows with the same value of `apart`, such as the two sites of a well, are
-    never each other's neighbours. Chance is the share among all rows that could be neighbours.
+    never each other's neighbours. Chance is the share among all rows that could be. NaN where there is none.
     """
     unit = unit_length(embedding)
     _, label = np.unique(np.asarray(labels), return_inverse=True)
@@ -74,7 +98,7 @@ def neighbour_purity(
         nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
         hits += int(np.take_along_axis(alike, nearest, 1).sum())
         found += int(np.take_along_axis(allowed, nearest, 1).sum())
-    return hits / max(found, 1), same / max(possible, 1)
+    return (hits / found, same / possible) if found else (float("nan"), float("nan"))
 
 
 def unit_length(embedding: ArrayLike) -> NDArray[np.float32]:
@@ -84,15 +108,101 @@ def unit_length(embedding: ArrayLike) -> NDArray[np.float32]:
     return unit
 
 
-def silhouette(embedding: ArrayLike, labels: Sequence[Any]) -> float:
+def silhouette(embedding: ArrayLike, labels: Sequence[Any], apart: Sequence[Any] | None = None) -> float:
     """Mean silhouette (Rousseeuw 1987) by cosine distance, −1 to 1: how much nearer rows lie to their own group.
 
-    `embedding`: float (n, dim). NaN unless there are at least two groups and one of them has two rows.
+    `embedding`: float (n, dim). Rows with the same value of `apart`, such as the two sites of a well, are left out of
+    each other's mean distances, as in `neighbour_purity`. A row that has no other row of its group is 0, as in
+    Rousseeuw's definition and in scikit-learn. NaN unless there are two groups, and a row with another of its group.
     """
-    groups = len(set(labels))
-    if not 2 <= groups < len(labels):
+    unit = unit_length(embedding).astype(np.float64)
+    names, label = np.unique(np.asarray(labels), return_inverse=True)
+    unique = np.arange(len(unit)) if apart is None else np.unique(np.asarray(apart), return_inverse=True)[1]
+    if len(names) < 2:
         return float("nan")
-    return float(silhouette_score(unit_length(embedding), np.asarray(labels), metric="cosine"))
+    order = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[order], np.arange(len(names)))
+    total, anyone = 0.0, False
+    for start in range(0, len(unit), 1024):  # bounds memory at 1,024 × n
+        chunk = np.arange(start, min(start + 1024, len(unit)))
+        allowed = unique[chunk, None] != unique[order][None, :]
+        distance = np.where(allowed, 1 - unit[chunk] @ unit[order].T, 0)
+        count = np.add.reduceat(allowed, starts, axis=1, dtype=np.int64)
+        mean = np.add.reduceat(distance, starts, axis=1) / np.maximum(count, 1)
+        row, own = np.arange(len(chunk)), label[chunk]
+        inside, defined = mean[row, own], count[row, own] > 0
+        other = np.where(count > 0, mean, np.inf)
+        other[row, own] = np.inf
+        outside = other.min(axis=1)
+        defined &= np.isfinite(outside)
+        size = np.maximum(np.maximum(inside, outside), 1e-12)
+        total += float(((outside - inside)[defined] / size[defined]).sum())
+        anyone |= bool(defined.any())
+    return total / len(unit) if anyone else float("nan")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How well a grouping shows in an embedding: `purity` and its `chance` (`neighbour_purity`), `silhouette`
+    (−1 to 1, NaN where there is none). Both leave out sites of the same well."""
+
+    purity: float
+    chance: float
+    silhouette: float
+
+
+def grouping_measures(
+    vectors: ArrayLike, sites: pd.DataFrame, names: pd.Series
+) -> tuple[dict[str, Measure], dict[str, pd.Series]]:
+    """A `Measure` per grouping (`cell type`, `experiment`, `class`), and the group of each site (empty: not known).
+
+    `vectors`: float (sites, dim). `sites`: rows as in `vectors`: `well_id`, `cell_type`, `experiment`, `sirna` (−1:
+    withheld; such sites count for the other groupings only). `names`: class index → name.
+    """
+    groups = {
+        "cell type": sites["cell_type"],
+        "experiment": sites["experiment"],
+        "class": sites["sirna"].map(names).fillna(""),
+    }
+    measures = {}
+    vectors = np.asarray(vectors)
+    for name, values in groups.items():
+        known = (values != "").to_numpy()
+        own, labels, wells = vectors[known], values[known].tolist(), sites.loc[known, "well_id"].tolist()
+        measures[name] = Measure(*neighbour_purity(own, labels, apart=wells), silhouette(own, labels, apart=wells))
+    return measures, groups
+
+
+def sampled_embedding(
+    files: Sequence[str | Path], sites: pd.DataFrame, n: int, seed: int
+) -> tuple[pd.DataFrame, NDArray[np.float32]]:
+    """At most `n` of the sites that a model predicted, each experiment by its share, and their embedding (n, dim).
+
+    `files`: the model's prediction files, one per cell type. `sites`: the site table. Files that hold the same sites,
+    such as those of another round or arm, give the same sample with the same `seed`.
+    """
+    found = [read_embedding(path) for path in files]
+    site_id = np.concatenate([file.site_id for file in found])
+    seen = sites.set_index("site_id").loc[site_id]
+    rows = stratified_sample(seen["experiment"].to_numpy(), n, seed)
+    return seen.iloc[rows], np.concatenate([file.embedding for file in found])[rows]
+
+
+def class_tightness(
+    files: Sequence[str | Path], sites: pd.DataFrame, classes: pd.DataFrame, n: int, seed: int
+) -> dict[str, Any]:
+    """How tightly classes cluster in the embedding of one model (of one round or arm), as JSON values.
+
+    Arguments as in `sampled_embedding`; `classes`: the class table. Returns `sites`, `wells` and `experiments` of known
+    class in the sample, `purity`, `chance` and `silhouette` (null where there is none) of the grouping by class.
+    """
+    sample, vectors = sampled_embedding(files, sites, n, seed)
+    known = (sample["sirna"] >= 0).to_numpy()
+    names = classes.set_index("sirna")["name"]
+    measure = grouping_measures(vectors[known], sample[known], names)[0]["class"]
+    counts = {key: int(sample.loc[known, column].nunique()) for key, column in COUNTED.items()}
+    found = {key: None if np.isnan(value) else value for key, value in vars(measure).items()}
+    return {"sites": int(known.sum())} | counts | found
 
 
 def well_vectors(embedding: ArrayLike, wells: ArrayLike) -> tuple[NDArray[Any], NDArray[np.float32]]:

@@ -11,10 +11,11 @@ from cellsignal.balancing import balance_screen
 from cellsignal.calibration import FLOOR, entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
+from cellsignal.intervals import interval
 from cellsignal.kaggle_score import kaggle_score
 from cellsignal.label_shift import shift_held_out
 from cellsignal.ladder import ladder
-from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy
+from cellsignal.metrics import accuracy, balanced_accuracy, grouped_accuracy, macro_averages
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.sites import well_table
 
@@ -58,7 +59,7 @@ def score_screen(
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
-    if balance.label_shift is not None:
+    if balance.label_shift is not None and len(held_out):
         scores["ladder"]["rungs"].append(_shares_rung(held_out))
     if submitted is not None and len(answers):
         # Wells without images count too: they were submitted, and Kaggle scores them.
@@ -124,7 +125,7 @@ def among_treatments(probability: NDArray[np.float32], classes: pd.DataFrame) ->
 
 
 def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFrame) -> dict[str, Any]:
-    """Accuracy, balanced accuracy and calibration of treatment wells with known truth, among the treatments."""
+    """Accuracy, with its interval and by class, and calibration of treatment wells of known truth, among treatments."""
     truth, predicted = wells["sirna"], wells["predicted"]
     if wells.empty:
         return {"wells": 0}
@@ -132,6 +133,8 @@ def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFram
         "wells": len(wells),
         "accuracy": accuracy(truth, predicted),
         "balanced_accuracy": balanced_accuracy(truth, predicted),
+        "interval": interval(truth == predicted, wells).record(),
+        "macro": macro_averages(truth, predicted),
         "calibration_error": expected_calibration_error(
             among_treatments(final.of_wells(wells["well_id"]), classes), truth
         ),
@@ -161,7 +164,9 @@ def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, A
 def _raw_rungs(
     ensembles: Mapping[str, WellProbabilities], wells: pd.DataFrame, classes: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """One rung per ensemble, references first, before any prior, on `wells` (all of known truth)."""
+    """One rung per ensemble, references first, before any prior, on `wells` (all of known truth; without any, none)."""
+    if wells.empty:
+        return []
     rungs = []
     for name, ensemble in sorted(ensembles.items(), key=lambda item: not item[0].startswith("reference-")):
         chosen = best_treatment(ensemble.of_wells(wells["well_id"]), classes)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cellsignal.figures import style
-from cellsignal.figures.intervals import wilson
+from cellsignal.intervals import told
 
 UNITS = {  # label, marker, colour
     "site": ("one site, one model", "o", style.GREY),
@@ -21,16 +21,21 @@ UNITS = {  # label, marker, colour
 def averaging(votes: pd.DataFrame, priors: pd.DataFrame, priors_of: str) -> Figure:
     """Left: accuracy without any prior by what was averaged. Right: what the priors of the layout add.
 
-    `votes`: `name` (of a model, or of the ensemble, and its round), `unit` (`site`, `well`, `ensemble`), `accuracy`,
-    `count` (sites or wells). `priors`: `method`, `plate_groups` bool, `accuracy`, `wells`; empty where no answers
-    are known. `priors_of`: what wells those are.
+    `votes`: of `votes.all_votes`: `name` (of a model, or of the ensemble, and its round), `unit` (`site`, `well`,
+    `ensemble`), `accuracy`, `count` (sites or wells), `low`, `high`, `groups`, `resampled`; what has no out-of-fold
+    wells is left out. `priors`: `method`, `plate_groups` bool, `accuracy`, `wells` and, where they were taken, `low`
+    and `high`; empty where no answers are known. `priors_of`: what wells those are, and of how many experiments.
     """
-    columns = 2 if len(priors) else 1
+    votes = votes[votes["count"] > 0]
+    columns = int(len(votes) > 0) + int(len(priors) > 0)
+    if not columns:
+        return style.note("No well has a known answer and a prediction: there is nothing to compare.")
     names = list(dict.fromkeys(votes["name"]))
     figure, axes = style.panels(1, columns, 5.8 * columns + 0.6, max(4.2, 2.6 + 0.34 * len(names)))
-    _votes(axes[0, 0], votes, names)
+    if len(votes):
+        _votes(axes[0, 0], votes, names)
     if len(priors):
-        _priors(axes[0, 1], priors, priors_of)
+        _priors(axes[0, -1], priors, priors_of)
     return figure
 
 
@@ -40,8 +45,7 @@ def _votes(ax: Axes, votes: pd.DataFrame, names: Sequence[str]) -> None:
         if rows.empty:
             continue
         y = [names.index(name) for name in rows["name"]]
-        bounds = [wilson(round(a * n), int(n)) for a, n in zip(rows["accuracy"], rows["count"], strict=True)]
-        ax.hlines(y, *zip(*bounds, strict=True), color=colour, linewidth=1.2)
+        ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.2)
         ax.plot(rows["accuracy"], y, marker, color=colour, markersize=6, label=label)
         if unit != "site":
             for at, share in zip(y, rows["accuracy"], strict=True):
@@ -54,9 +58,10 @@ def _votes(ax: Axes, votes: pd.DataFrame, names: Sequence[str]) -> None:
     ax.set_xlim(0, 1)
     style.percent(ax.xaxis)
     wells = int(votes.loc[votes["unit"] != "site", "count"].max())
-    ax.set_xlabel(f"accuracy on {wells:,} out-of-fold wells (line: Wilson 95 % interval)")
+    line = told(zip(votes["groups"], votes["resampled"], strict=True))
+    ax.set_xlabel(f"accuracy on {wells:,} out-of-fold wells\n(line: {line})")
     ax.set_title("No layout used on these wells: what is averaged")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
 def _priors(ax: Axes, priors: pd.DataFrame, of: str) -> None:
@@ -68,14 +73,19 @@ def _priors(ax: Axes, priors: pd.DataFrame, of: str) -> None:
         values = rows.loc[[methods[i] for i in at], "accuracy"]
         label = "with plate groups" if with_groups else "without"
         ax.barh(y[at] + offset, values, 0.36, color=colour, hatch=hatch, edgecolor="white", label=label)
-        for i, value in zip(at, values, strict=True):
-            ax.text(value + 0.01, y[i] + offset, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8)
+        past = values.to_numpy(dtype=float)
+        if {"low", "high"} <= set(rows.columns):
+            lines = rows.loc[[methods[i] for i in at], ["low", "high"]].to_numpy(dtype=float)
+            ax.hlines(y[at] + offset, *lines.T, color=style.INK, linewidth=1.2)
+            past = np.fmax(past, lines[:, 1])
+        for i, value, x in zip(at, values, past, strict=True):
+            ax.text(x + 0.01, y[i] + offset, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8)
     ax.set_yticks(y, ["no balancing" if method == "none" else method for method in methods])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(methods) - 0.4, -0.6)
     ax.set_xlim(0, 1.15)
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     style.percent(ax.xaxis)
-    ax.set_xlabel(f"accuracy on {of}, {int(priors['wells'].iloc[0]):,} wells")
+    ax.set_xlabel(f"accuracy on {int(priors['wells'].iloc[0]):,} {of}")
     ax.set_title("The last ensemble: what the layout adds")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14))

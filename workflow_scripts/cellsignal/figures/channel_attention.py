@@ -44,7 +44,7 @@ def channel_attention(means: pd.DataFrame, channels: Sequence[str], layer: str) 
         return style.note("The screen has one channel: there is none to compare its attention with.")
     rows = len(means)
     figure, axes = style.panels(
-        1, len(MEASURES), 2.4 + 2 * (1.2 + 0.62 * len(channels)), 1.9 + 0.3 * rows, sharey="row"
+        1, len(MEASURES), 2.4 + 2 * max(3.6, 1.2 + 0.62 * len(channels)), max(3.2, 1.9 + 0.3 * rows), sharey="row"
     )
     names = [
         f"{r['cell_type']}, {r['class_name']} ({r['sites']}; {r['largest_r']:.2f})" for r in means.to_dict("records")

@@ -33,7 +33,9 @@ def confusion(counts: np.ndarray, names: Sequence[str], pairs: int = 25, title: 
     counts, names = counts[np.ix_(used, used)], [names[i] for i in used]
     if not len(used):
         return style.note("No well has a known answer: there is nothing to confuse.")
-    wells = f"{int(counts.sum()):,} wells, {np.trace(counts) / counts.sum():.1%} right".replace("%", " %")
+    wells = f"{style.counted(int(counts.sum()), 'well')}, {np.trace(counts) / counts.sum():.1%} right".replace(
+        "%", " %"
+    )
     if len(used) > LARGEST_MATRIX:
         return _pairs(counts, names, pairs, f"{title}: the most confused of {len(used):,} classes\n{wells}")
     side = min(10.5, max(4.2, 2.2 + 0.19 * len(used)))

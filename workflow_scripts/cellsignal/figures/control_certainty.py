@@ -8,21 +8,34 @@ from cellsignal.calibration import entropy, expected_calibration_error, reliabil
 from cellsignal.figures import style
 
 BINS = 10
-COLUMNS = ["measure", "well_type", "low", "high", "wells", "confidence", "accuracy", "mean", "wells_of_type"]
+COLUMNS = [
+    "measure",
+    "well_type",
+    "low",
+    "high",
+    "wells",
+    "confidence",
+    "accuracy",
+    "mean",
+    "wells_of_type",
+    "experiments",
+]
 
 
-def measure_certainty(probability: np.ndarray, truth: np.ndarray, well_type: np.ndarray) -> pd.DataFrame:
+def measure_certainty(
+    probability: np.ndarray, truth: np.ndarray, well_type: np.ndarray, experiment: np.ndarray
+) -> pd.DataFrame:
     """Entropy and reliability of wells of known class, by well type and in intervals.
 
     Args:
         probability: float (wells, classes), of models that did not see the well.
-        truth: class index (wells,). well_type: str (wells,).
+        truth: class index (wells,). well_type, experiment: str (wells,).
 
     Returns:
         Rows of two measures. `entropy`: wells with an entropy in (`low`, `high`], as a share of log(classes): 0
         is sure, 1 at a loss; `mean` is the well type's. `reliability`: wells whose likeliest class has a
         probability in (`low`, `high`], their mean `confidence` and `accuracy`; `mean` is the well type's expected
-        calibration error. `wells_of_type`: of the well type in all.
+        calibration error. `wells_of_type`: of the well type in all, from so many `experiments`.
     """
     parts = []
     for kind in style.WELL_TYPES:
@@ -30,14 +43,15 @@ def measure_certainty(probability: np.ndarray, truth: np.ndarray, well_type: np.
         if not chosen.any():
             continue
         of_kind, right = probability[chosen], truth[chosen]
-        share = entropy(of_kind) / np.log(probability.shape[1])
+        share = entropy(of_kind) / np.log(max(2, probability.shape[1]))  # a single class leaves nothing open
         place = np.clip(np.ceil(share * BINS).astype(int) - 1, 0, BINS - 1)
         low = np.arange(BINS) / BINS
         entropies = pd.DataFrame({"low": low, "high": low + 1 / BINS, "wells": np.bincount(place, minlength=BINS)})
         entropies = entropies.assign(measure="entropy", mean=float(share.mean()))
         error = expected_calibration_error(of_kind, right)  # in the intervals of scores.json
         reliable = reliability(of_kind, right, BINS).assign(measure="reliability", mean=error)
-        parts.append(pd.concat([entropies, reliable]).assign(well_type=kind, wells_of_type=int(chosen.sum())))
+        of = {"wells_of_type": int(chosen.sum()), "experiments": len(set(experiment[chosen]))}
+        parts.append(pd.concat([entropies, reliable]).assign(well_type=kind, **of))
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
@@ -62,7 +76,8 @@ def control_certainty(certainty: pd.DataFrame) -> Figure:
         shares = entropies["wells"] / wells
         mean = entropies["mean"].iloc[0]
         line = {"color": colour, "linestyle": dash, "marker": marker}
-        label = f"{name}: {wells:,} wells, mean {mean:.2f}"
+        experiments = style.counted(int(of_kind["experiments"].iloc[0]), "experiment")
+        label = f"{name}: mean {mean:.2f} of {style.counted(wells, 'well')}, {experiments}"
         left.plot(x, shares, label=label, markersize=5, clip_on=False, **line)
         label = f"{name}: calibration error {reliable['mean'].iloc[0]:.2f}"
         x, y = reliable["confidence"], reliable["accuracy"]

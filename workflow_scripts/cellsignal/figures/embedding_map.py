@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cellsignal.embedding import FEWEST_MAPPED, NEIGHBOURS, Measure
 from cellsignal.figures import style
 
 LEGEND_GROUPS, LEGEND_COLUMNS = 24, 4  # more groups have no legend
@@ -15,18 +16,8 @@ UNKNOWN = "not known to the figure"
 
 
 @dataclass(frozen=True)
-class Measure:
-    """How well a grouping shows in an embedding: `purity` and its `chance` (`embedding.neighbour_purity`),
-    `silhouette` (−1 to 1, NaN where there is none)."""
-
-    purity: float
-    chance: float
-    silhouette: float
-
-
-@dataclass(frozen=True)
 class MapRow:
-    """One map: `points` float (n, 2), `trustworthiness` 0–1 (scikit-learn), a `Measure` per grouping."""
+    """One map: `points` float (n, 2), `trustworthiness` 0–1 (scikit-learn) or NaN, a `Measure` per grouping."""
 
     title: str
     points: np.ndarray
@@ -35,13 +26,18 @@ class MapRow:
 
 
 @style.look()
-def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], neighbours: int = 10) -> Figure:
+def embedding_map(
+    rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], of: str, neighbours: int = NEIGHBOURS
+) -> Figure:
     """A row of panels per map (such as without and with pseudo-labels), a column per entry of `groups`.
 
     `groups`: {title: the group of each point}, for instance cell type, experiment, class (empty: not known, a
-    hollow ring); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites.
+    hollow ring); the key `cell type` gets the cell types' own colours. The points of all rows are the same sites; `of`
+    tells how many, as in "4,000 sites of 3,900 wells of 12 experiments".
     Above each panel: the share of the nearest `neighbours` *in the embedding* that are of the same group.
     """
+    if not len(rows[0].points):
+        return style.note("No site was predicted by a model that did not see it: there is nothing to map.")
     sizes = np.array([np.ptp(row.points, axis=0) for row in rows])
     ratio = float(np.clip((sizes[:, 1] / np.maximum(sizes[:, 0], 1e-9)).max(), 0.4, 1.0))  # no higher than the maps
     entries = max((count for count in map(_count, groups.values()) if count <= LEGEND_GROUPS), default=0)
@@ -58,12 +54,17 @@ def embedding_map(rows: Sequence[MapRow], groups: Mapping[str, Sequence[str]], n
             ax.set_title(f"{title}: {count:,} group{'s' if count > 1 else ''}\n{_numbers(measure)}")
             ax.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half * ratio, half * ratio], aspect="equal")
             style.bare(ax)
-        line[0].set_ylabel(f"{row.title}\ntrustworthiness {row.trustworthiness:.2f}", fontsize=9)
-    figure.supxlabel(
-        f"t-SNE of {len(rows[0].points):,} sites (axes without unit). Percentages: of the {neighbours} nearest "
-        "neighbours in the embedding, those of the same group. s: silhouette in the embedding.",
-        fontsize=8,
+        trust = "" if np.isnan(row.trustworthiness) else f"\ntrustworthiness {row.trustworthiness:.2f}"
+        line[0].set_ylabel(row.title + trust, fontsize=9)
+    count = len(rows[0].points)
+    kind = "t-SNE" if count >= FEWEST_MAPPED else "Principal components"
+    text = (
+        f"{kind} of {of} (axes without unit). Percentages: of the {neighbours} nearest neighbours in the embedding, "
+        "those of the same group. s: silhouette in the embedding. Both leave out sites of the same well."
     )
+    if len(rows) > 1:
+        text += " From the first map to the last the network was trained further, too: that is part of the difference."
+    style.footnote(figure, text)
     return figure
 
 
@@ -72,6 +73,8 @@ def _count(names: Sequence[str]) -> int:
 
 
 def _numbers(measure: Measure) -> str:
+    if np.isnan(measure.purity):
+        return "no site has a neighbour in another well"
     text = f"{measure.purity:.0%} of neighbours share it (chance {measure.chance:.1%})".replace("%", " %")
     return (
         text

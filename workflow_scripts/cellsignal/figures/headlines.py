@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from cellsignal.figures.intervals import wilson
+from cellsignal.figures.style import counted
+from cellsignal.intervals import FEWEST
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,11 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     for key, name, how in parts:
         part = scores[key]
         if part and part.get("wells"):
-            low, high = wilson(round(part["accuracy"] * part["wells"]), part["wells"])
             found.append(
                 Headline(
                     name,
                     _percent(part["accuracy"]),
-                    f"{how}; {part['wells']:,} wells, 95\u00a0% interval {100 * low:.1f}–{100 * high:.1f}\u00a0%",
+                    f"{how}; {part['wells']:,} wells{_line(part['interval'])}",
                 )
             )
     rungs = [rung for rung in scores["ladder"]["rungs"] if not rung["reference"] and rung["wells"]]
@@ -61,13 +61,13 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
         error = scores["out_of_fold"]["calibration_error"]
         note = "mean gap between how sure and how right, on held-out wells, among treatments"
         found.append(Headline("Calibration error", f"{error:.3f}", note))
-    of_class = measures[measures["grouping"] == "class"]
+    of_class = measures[(measures["grouping"] == "class") & measures["purity"].notna()]
     if len(of_class):
         first, last = of_class.iloc[0], of_class.iloc[-1]
         value = _percent(last["purity"])
         note = f"of the nearest neighbours share the class (chance {_percent(last['chance'])})"
         if len(of_class) > 1:
-            note += f"; without pseudo-labels {_percent(first['purity'])}"
+            note += f"; {_percent(first['purity'])} {first['round']}: the further training is part of the difference"
         silhouettes = of_class["silhouette"].dropna()
         if len(silhouettes):
             values = " to ".join(f"{round(value, 2) + 0.0:.2f}" for value in silhouettes).replace("-", "−")
@@ -77,6 +77,15 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     note = ", ".join(odd) or "no experiment lies far from the others of its cell type"
     found.append(Headline("Outlier experiments", f"{len(odd):,}", note))
     return found
+
+
+def _line(line: dict[str, Any]) -> str:
+    """The interval, and over what it is taken; of a single plate only that it is one."""
+    units = counted(line["groups"], line["unit"])
+    if line["low"] is None:
+        return f" of {units}"
+    kind = "95\u00a0% interval" if line["groups"] >= FEWEST else "range"
+    return f" of {units}, whose {kind} is {100 * line['low']:.1f}–{100 * line['high']:.1f}\u00a0%"
 
 
 def _percent(share: float) -> str:

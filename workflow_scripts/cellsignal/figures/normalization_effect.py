@@ -32,7 +32,8 @@ def normalization_effect(means: pd.DataFrame, channels: Sequence[str]) -> Figure
             continue
         of_channel = means[means["channel"] == channel]
         _plates(ax, of_channel, experiments, looks)
-        ax.set_title(f"{style.words(channels[channel])}: {_spread_text(of_channel)}", fontsize=9)
+        text = _spread_text(of_channel)
+        ax.set_title(style.words(channels[channel]) + (f": {text}" if text else ""), fontsize=9)
     for ax in axes[:, 0]:
         ax.set_ylabel("mean, grey levels")
     for ax in axes[-1, :]:

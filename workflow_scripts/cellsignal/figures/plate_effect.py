@@ -44,7 +44,10 @@ def plate_effect(distances: pd.DataFrame, models: Sequence[str]) -> Figure:
         ax.set_xticks(range(len(models)), models)
         ax.set_xlim(-0.5, len(models) - 0.5)
         ax.yaxis.grid(True)
-        ax.set_title(cell_type)
+        shown = distances[distances["cell_type"] == cell_type]
+        pairs = style.counted(int(shown.groupby("model").size().max()), "pair")
+        experiments = style.counted(len(set(shown["experiment_a"]) | set(shown["experiment_b"])), "experiment")
+        ax.set_title(f"{cell_type}\n{pairs} of plates, {experiments}", fontsize=9)
     axes[0, 0].set_ylim(0, max(1.12, 1.08 * distances["distance"].max()))
     axes[0, 0].set_ylabel("distance of a class between plates\n(1: as far as another class)")
     handles = [

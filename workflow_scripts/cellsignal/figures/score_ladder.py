@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cellsignal.figures import style
-from cellsignal.figures.intervals import wilson
+from cellsignal.intervals import told
 
 FINE = 5000  # wells; of fewer, a second decimal is less than a well
 
@@ -17,15 +17,18 @@ class Rung:
     """One rung of the ladder.
 
     `accuracy` is a share (0–1) of `wells`. A `reference` is a rung to compare with (a baseline, another
-    normalization), which the others do not build on. `spread` is a (low, high) to draw, such as over
-    folds; by default the Wilson 95 % interval.
+    normalization), which the others do not build on. `low`, `high`, `groups` and `unit` are of
+    `intervals.Interval.record`; None: there is no line.
     """
 
     name: str
     accuracy: float
     wells: int
     reference: bool = False
-    spread: tuple[float, float] | None = None
+    low: float | None = None
+    high: float | None = None
+    groups: int = 0
+    unit: str = "experiment"
 
 
 @style.look()
@@ -43,19 +46,19 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     first = next((rung for rung in rungs if not rung.reference), None)
     digits = 2 if max(rung.wells for rung in rungs) >= FINE else 1
     for y, rung in enumerate(rungs):
-        low, high = rung.spread or wilson(round(rung.accuracy * rung.wells), rung.wells)
         look = (
             {"color": "white", "edgecolor": style.MUTED, "hatch": "////"}
             if rung.reference
             else {"color": style.BLUE, "edgecolor": style.BLUE}
         )
         ax.barh(y, rung.accuracy, height=0.68, **look)
-        ax.hlines(y, low, high, color=style.INK, linewidth=1.2)
+        if rung.low is not None and rung.high is not None:
+            ax.hlines(y, rung.low, rung.high, color=style.INK, linewidth=1.2)
         text = f"{rung.accuracy:.{digits}%}".replace("%", " %")
         if first is not None and rung is not first and not rung.reference:
             text += f"  ({100 * (rung.accuracy - first.accuracy):+.{digits}f})".replace("-", "−")
         # Past the interval; the axis leaves room for it.
-        ax.text(max(high, rung.accuracy) + 0.012, y, text, va="center", fontsize=8.5)
+        ax.text(max(rung.high or 0.0, rung.accuracy) + 0.012, y, text, va="center", fontsize=8.5)
     wells = sorted({rung.wells for rung in rungs})
     names = [rung.name if len(wells) == 1 else f"{rung.name}\n{rung.wells:,} wells" for rung in rungs]
     ax.set_yticks(range(len(rungs)), names)
@@ -65,8 +68,8 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     ax.spines["bottom"].set_bounds(0, 1)
     style.percent(ax.xaxis)
-    line = "spread" if any(rung.spread for rung in rungs) else "Wilson 95 % interval"
-    ax.set_xlabel(f"accuracy: share of wells whose class is right (line: {line})")
+    lines = [(rung.groups, rung.unit) for rung in rungs if rung.groups]
+    ax.set_xlabel("accuracy: share of wells whose class is right" + (f" (line: {told(lines)})" if lines else ""))
     ax.set_title(title + (f" ({wells[0]:,})" if len(wells) == 1 else ""))
     handles = [Patch(facecolor="white", edgecolor=style.MUTED, hatch="////", label="reference")]
     if first is not None:

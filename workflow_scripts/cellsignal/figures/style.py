@@ -160,6 +160,9 @@ def logarithmic(ax: Axes, which: Literal["x", "y"] = "y") -> None:
     """
     ax.set(**{f"{which}scale": "log"})
     axis, (low, high) = (ax.yaxis, ax.get_ylim()) if which == "y" else (ax.xaxis, ax.get_xlim())
+    if high / low < 1.05:  # all values alike: between two close limits there would be no plain number to write
+        low, high = low / 1.1, high * 1.1
+        ax.set(**{f"{which}lim": (low, high)})
     span = high / low
     subs = (1,) if span > 300 else (1, 2, 5) if span > 10 else (1, 1.5, 2, 3, 5, 7)
     axis.set_major_locator(LogLocator(subs=subs))
@@ -184,6 +187,11 @@ def bare(ax: Axes) -> None:
 def words(name: str) -> str:
     """A name of the data, such as `endoplasmic_reticulum`, as people write it."""
     return name.replace("_", " ")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 well`, `1,108 wells`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -25,8 +25,8 @@ class TemplateMap:
     Attributes:
         head: name of the head. title: the round.
         points: float (classes, 2).
-        trustworthiness: of the map, 0–1.
-        nearest: float (classes,), cosine of each template to the nearest other one.
+        trustworthiness: of the map, 0–1; NaN of fewer than three classes.
+        nearest: float (classes,), cosine of each template to the nearest other one; NaN of a single class.
         junk: (share of the nearest neighbours of junk templates that are junk, chance); None without junk.
     """
 
@@ -50,12 +50,16 @@ def map_templates(templates: np.ndarray, samples: np.ndarray, head: str, title: 
         k = min(10, int(junk.sum()) - 1)
         order = np.argsort(-cosine[junk], axis=1, kind="stable")[:, :k]
         found = float(junk[order].mean()), float((junk.sum() - 1) / (len(junk) - 1))
-    return TemplateMap(head, title, mapped.points, mapped.trustworthiness, cosine.max(axis=1), found)
+    nearest = cosine.max(axis=1) if len(cosine) > 1 else np.full(1, np.nan)
+    return TemplateMap(head, title, mapped.points, mapped.trustworthiness, nearest, found)
 
 
 @style.look()
 def template_map(maps: Sequence[TemplateMap], classes: pd.DataFrame) -> Figure:
-    """A column per head, a row per round. `classes`: `name`, `well_type`, `samples` of each template's class."""
+    """A column per head, a row per round. Of up to 4 classes a map is of principal components.
+
+    `classes`: `name`, `well_type`, `samples` of each template's class.
+    """
     heads, titles = (list(dict.fromkeys(values)) for values in zip(*((m.head, m.title) for m in maps), strict=True))
     kinds = np.where(classes["samples"] > 0, classes["well_type"], JUNK)
     figure, axes = style.panels(len(titles), len(heads), 5.2 * len(heads) + 0.6, 5.0 * len(titles) + 0.7)
@@ -78,9 +82,11 @@ def template_map(maps: Sequence[TemplateMap], classes: pd.DataFrame) -> Figure:
 
 
 def _numbers(one: TemplateMap) -> str:
-    text = (
-        f"trustworthiness {one.trustworthiness:.2f}; cosine to the nearest other: median {np.median(one.nearest):.2f}"
-    )
+    if len(one.points) < 2:
+        return "a single class: there is no other to compare it with"
+    text = f"cosine to the nearest other: median {np.median(one.nearest):.2f}"
+    if not np.isnan(one.trustworthiness):
+        text = f"trustworthiness {one.trustworthiness:.2f}; {text}"
     if one.junk:
         text += f"\n{one.junk[0]:.0%} of the neighbours of junk are junk (chance {one.junk[1]:.0%})".replace("%", " %")
     return text.replace("-", "−")
@@ -98,6 +104,7 @@ def _cloud(ax: Axes, points: np.ndarray, kinds: np.ndarray, names: list[str]) ->
                 name, (x, y), xytext=(0, offset), textcoords="offset points", fontsize=6.5, ha="center", va=side
             )  # fmt: skip
     ax.margins(0.08)
+    ax.set_aspect("equal", adjustable="datalim")
 
 
 def _named(points: np.ndarray, names: list[str]) -> Iterator[tuple[str, tuple[float, float], bool]]:
