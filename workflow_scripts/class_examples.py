@@ -18,6 +18,6 @@ with run(snakemake) as job:
     rows = choose_examples(sites[known], names, job.settings["seed"])
     images = [reader.read(row.sites["site_id"]) for row in rows if len(row.sites)]
     save(class_examples(rows, images, job.settings["channels"]), snakemake.output.figure)
-    parts = [row.sites.assign(shows=row.title.partition("\n")[0]) for row in rows]
+    parts = [row.sites.assign(shows=" ".join(row.title.split("\n")[:2])) for row in rows]
     table = pd.concat(parts, ignore_index=True).drop(columns=["label", "images"], errors="ignore")
     save_table(table, snakemake.output.table)

@@ -17,5 +17,7 @@ with run(snakemake) as job:
     model = build_model(plain, channels, job.settings["classes"], n_cell_types=cell_types)
     told = (torch.zeros(1, cell_types),) if settings.cell_type else ()
     layers = layer_table(model, torch.zeros(1, channels, size, size), *told)
-    save(draw(layers, f"{settings.name} ({settings.backbone}): {channels} × {size} × {size} in"), snakemake.output.figure)
+    save(
+        draw(layers, f"{settings.name} ({settings.backbone}): {channels} × {size} × {size} in"), snakemake.output.figure
+    )
     save_table(layers, snakemake.output.table)

@@ -11,7 +11,9 @@ from cellsignal.embedding import stratified_sample
 from cellsignal.errors import BadInput
 
 
-def choose_classes(sites: pd.DataFrame, classes: pd.DataFrame, named: Sequence[str] | None, count: int = 3) -> list[int]:
+def choose_classes(
+    sites: pd.DataFrame, classes: pd.DataFrame, named: Sequence[str] | None, count: int = 3
+) -> list[int]:
     """Class indices of `named`, or of the `count` treatments with the most train sites (ties: in the order of classes).
 
     Raises:
@@ -36,11 +38,11 @@ def sample_around(
     `sirna` and `strata` (such as the experiment): a value per row. Others are drawn by stratum; so are the chosen,
     by class, if they alone are more than `most`.
     """
-    sirna, strata = np.asarray(sirna), np.asarray(strata)
-    inside = np.isin(sirna, chosen)
+    number, stratum = np.asarray(sirna), np.asarray(strata)
+    inside = np.isin(number, chosen)
     own, others = np.flatnonzero(inside), np.flatnonzero(~inside)
-    own = own[stratified_sample(sirna[own], most, seed)] if len(own) else own
+    own = own[stratified_sample(number[own], most, seed)] if len(own) else own
     room = most - len(own)
-    others = others[stratified_sample(strata[others], room, seed)] if len(others) and room else others[:0]
+    others = others[stratified_sample(stratum[others], room, seed)] if len(others) and room else others[:0]
     rows: NDArray[np.int64] = np.sort(np.concatenate([own, others])).astype(np.int64)
     return rows

@@ -11,7 +11,7 @@ class ExampleRow:
     """Sites that differ in one thing.
 
     Attributes:
-        title: what they share and what they differ in.
+        title: what they differ in, in two lines, and what they share in a third.
         sites: rows of the site table with a column `label`, what tells each from the others; empty where the screen
             has none. lacking: why it has none.
     """
@@ -26,26 +26,32 @@ class _Kind:
     title: str
     shared: tuple[str, ...]  # columns in which the sites of a row agree
     differs: str  # the column in which all differ
-    label: tuple[str, ...]
+    named: tuple[str, ...]  # what is said of the row
+    label: tuple[str, ...]  # what is said of each site
     lacking: str
 
 
 KINDS = (
     _Kind(
-        "one class over experiments", ("cell_type", "sirna"), "experiment", ("experiment",),
-        "No class of a cell type is in two experiments.",
+        "one class\nover experiments",
+        shared=("cell_type", "sirna"), differs="experiment", named=("class_name", "cell_type"), label=("experiment",),
+        lacking="No class of a cell type is in two experiments.",
     ),
     _Kind(
-        "one class over plates of an experiment", ("experiment", "cell_type", "sirna"), "plate_id", ("plate_id",),
-        "No class is on two plates of an experiment.",
+        "one class\nover plates of an experiment",
+        shared=("experiment", "cell_type", "sirna"), differs="plate_id",
+        named=("class_name", "experiment"), label=("plate_id",),
+        lacking="No class is on two plates of an experiment.",
     ),
     _Kind(
-        "one class over cell types", ("sirna",), "cell_type", ("cell_type", "experiment"),
-        "No class is in two cell types.",
+        "one class\nover cell types",
+        shared=("sirna",), differs="cell_type", named=("class_name",), label=("cell_type", "experiment"),
+        lacking="No class is in two cell types.",
     ),
     _Kind(
-        "several classes on a plate", ("plate_id", "cell_type"), "sirna", ("class_name",),
-        "No plate has two classes.",
+        "several classes\non a plate",
+        shared=("plate_id", "cell_type"), differs="sirna", named=("plate_id",), label=("class_name",),
+        lacking="No plate has two classes.",
     ),
 )  # fmt: skip
 """The four parts of DeepNoise's figure 1 (it calls an experiment a batch and a class an siRNA)."""
@@ -72,11 +78,7 @@ def choose_examples(sites: pd.DataFrame, names: pd.Series, seed: int, across: in
             rows.append(ExampleRow(kind.title, found, kind.lacking))
             continue
         first = found.iloc[0]
-        shared = ", ".join(
-            str(first["class_name" if column == "sirna" else column])
-            for column in ("sirna", "experiment", "plate_id", "cell_type")
-            if column in kind.shared
-        )
+        shared = ", ".join(first[list(kind.named)])
         label = found[list(kind.label)].astype(str).agg(", ".join, axis=1)
         rows.append(ExampleRow(f"{kind.title}\n{shared}", found.assign(label=label)))
     return rows

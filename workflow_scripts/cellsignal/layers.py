@@ -31,7 +31,7 @@ def layer_table(model: nn.Module, *inputs: Tensor, most: int = MOST) -> pd.DataF
     while True:
         opened = [entry for part in level for entry in _opened(*part)]
         deeper = _rows(opened, shapes)
-        if len(opened) == len(level) or (len(deeper) > most and len(rows) > 1):
+        if dict(opened).keys() == dict(level).keys() or (len(deeper) > most and len(rows) > 1):
             break
         level, rows = opened, deeper
     last = len(order)
@@ -40,11 +40,11 @@ def layer_table(model: nn.Module, *inputs: Tensor, most: int = MOST) -> pd.DataF
 
 
 def _opened(name: str, part: nn.Module | nn.Parameter) -> list[tuple[str, Any]]:
-    """The children of a module, and its own weights; itself, if it has no children."""
-    if not isinstance(part, nn.Module) or not any(True for _ in part.children()):
+    """The children of a module, and its own weights; the module itself, if no child has weights."""
+    if not isinstance(part, nn.Module) or not any(True for child in part.children() for _ in child.parameters()):
         return [(name, part)]
     start = f"{name}." if name else ""
-    children = [(start + child, module) for child, module in part.named_children()]
+    children: list[tuple[str, Any]] = [(start + child, module) for child, module in part.named_children()]
     return children + [(start + own, weight) for own, weight in part.named_parameters(recurse=False)]
 
 

@@ -1,11 +1,8 @@
 """Published scores on RxRx1, each with the wells that it is of. For comparison with nothing but RxRx1 itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from cellsignal.planning import Summary
+from typing import Any
 
 EXPERIMENTS, CLASSES, IMAGE_SIZE = 51, 1139, 512  # of RxRx1; classes with controls
 PRIVATE = (14359, 14360)  # private test wells of Kaggle's first tables, and of the later ones
@@ -53,10 +50,10 @@ PUBLISHED = (
 capstone's two submissions were scored on the labels that are known of its test wells."""
 
 
-def is_rxrx1(kind: str, summary: "Summary") -> bool:
+def is_rxrx1(kind: str, experiments: int, classes: int, test_cell_types: Sequence[str]) -> bool:
     """Whether a screen of `kind` is all of RxRx1 with its test wells: no other has published scores."""
-    whole = (summary.experiments, summary.classes) == (EXPERIMENTS, CLASSES)
-    return kind in ("rxrx1", "kaggle") and whole and bool(summary.test_cell_types)
+    whole = (experiments, classes) == (EXPERIMENTS, CLASSES)
+    return kind in ("rxrx1", "kaggle") and whole and bool(test_cell_types)
 
 
 def own_score(kaggle: list[Mapping[str, Any]] | None, recipe: str, image_size: int) -> tuple[Score | None, str]:

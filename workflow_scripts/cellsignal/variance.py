@@ -1,6 +1,7 @@
 """Variance components of nested groups: how much of a value's variance lies at which level."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 
-def variance_components(values: ArrayLike, groups: Mapping[str, Sequence[Any]], rest: str = "rest") -> pd.DataFrame:
+def variance_components(values: ArrayLike, groups: Mapping[str, ArrayLike], rest: str = "rest") -> pd.DataFrame:
     """Components of the nested random-effects analysis of variance (Searle, Casella & McCulloch 1992, section 5.3).
 
     value = mean + effect of the first group + effect of the second one within it + … + rest. Mean squares are set
@@ -27,11 +28,11 @@ def variance_components(values: ArrayLike, groups: Mapping[str, Sequence[Any]], 
     y = np.asarray(values, dtype=float)
     codes = _nested_codes(groups, len(y))
     sizes = [np.bincount(code) for code in codes]
-    degrees = [0, *(len(fine) - len(coarse) for coarse, fine in zip(sizes, sizes[1:], strict=False))]
+    degrees = [0, *(len(fine) - len(coarse) for coarse, fine in pairwise(sizes))]
     kept = [0, *(level for level in range(1, len(codes)) if degrees[level])]
     fitted = [(np.bincount(code, weights=y) / size)[code] for code, size in zip(codes, sizes, strict=True)]
     variance: dict[int, float] = {}
-    for before, level in reversed(list(zip(kept, kept[1:], strict=False))):
+    for before, level in reversed(list(pairwise(kept))):
         square = float(((fitted[level] - fitted[before]) ** 2).sum()) / degrees[level]
 
         def weight(finer: int, before: int = before, level: int = level) -> float:
@@ -53,15 +54,13 @@ def variance_components(values: ArrayLike, groups: Mapping[str, Sequence[Any]], 
     return table.assign(share=table["variance"] / total if total else np.nan)
 
 
-def _nested_codes(groups: Mapping[str, Sequence[Any]], n: int) -> list[NDArray[np.int64]]:
+def _nested_codes(groups: Mapping[str, ArrayLike], n: int) -> list[NDArray[Any]]:
     """Group numbers (n,) per level: one group of all values, those of `groups`, and each value by itself."""
     table = pd.DataFrame({str(i): np.asarray(names) for i, names in enumerate(groups.values())})
     inner = [table.groupby(list(table.columns[: i + 1])).ngroup().to_numpy(np.int64) for i in range(table.shape[1])]
-    return [np.zeros(n, np.int64), *inner, np.arange(n)]
+    return [np.zeros(n, np.int64), *inner, np.arange(n, dtype=np.int64)]
 
 
-def _squares_by_size(
-    codes: Sequence[NDArray[np.int64]], sizes: Sequence[NDArray[np.int64]], fine: int, coarse: int
-) -> float:
+def _squares_by_size(codes: Sequence[NDArray[Any]], sizes: Sequence[NDArray[Any]], fine: int, coarse: int) -> float:
     """Sum over the groups of level `fine` of size² / size of the group of level `coarse` that they lie in."""
     return float((sizes[fine][codes[fine]] / sizes[coarse][codes[coarse]]).sum())

@@ -37,7 +37,11 @@ def class_examples(rows: Sequence[ExampleRow], images: Sequence[np.ndarray], cha
         for ax in line:
             style.bare(ax)
         if row.sites.empty:
-            line[0].text(0, 0.5, f"{row.title}: {row.lacking}", va="center", fontsize=8.5, color=style.MUTED)
+            text = f"{row.title.replace(chr(10), ' ')}: {row.lacking}"
+            said = line[0].text(0, 0.5, text, va="center", fontsize=8.5, color=style.MUTED)
+            said.set_in_layout(False)  # it runs over the panels beside it
+            for ax in line[1:]:
+                ax.set_visible(False)
             continue
         for ax, rgb, label in zip(line, row_composites(next(drawn), channels), row.sites["label"], strict=False):
             ax.imshow(rgb)

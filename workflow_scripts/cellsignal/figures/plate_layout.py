@@ -1,6 +1,7 @@
 """The plates of one experiment side by side: what stands in each well, and how often each kind of well occurs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ LISTED = 40  # positive-control classes that the table on the figure names
 
 def fullest_experiment(wells: pd.DataFrame) -> str:
     """The experiment with the most plates; of those the one with the most wells; then the first by name."""
-    counts = wells.groupby("experiment").agg(plates=("plate_id", "nunique"), wells=("well_id", "size")).reset_index()
+    counts = wells.groupby("experiment").agg(plates=("plate_id", "nunique"), wells=("plate_id", "size")).reset_index()
     best = counts.sort_values(["plates", "wells", "experiment"], ascending=[False, False, True])
     return str(best["experiment"].iloc[0])
 
@@ -103,21 +104,21 @@ def _counts(ax: Axes, table: pd.DataFrame, plates: Sequence[str]) -> None:
     """
     of = table["of"].iloc[0]
     wide = table.pivot_table(index="name", columns="plate_id", values="wells", sort=False)
-    total, wide = wide.sum(axis=1), wide[list(plates)]
-    usual = wide.stack().mode().iloc[0]
+    total, wide = wide.sum(axis=1).tolist(), wide[list(plates)]
+    usual = table["wells"].mode().iloc[0]
     listed = wide.iloc[:LISTED]
     ax.axis("off")
     ax.set(xlim=(0, 1), ylim=(len(listed) + (len(wide) > LISTED) + 1.2, -1.2))
     edges = [0.3 + 0.62 * (i + 1) / (len(plates) + 1) for i in range(len(plates) + 1)]
-    text = {"fontsize": 7.5, "va": "center"}
+    text: dict[str, Any] = {"fontsize": 7.5, "va": "center"}
     ax.text(0, -0.6, f"wells by {of}", weight="bold", **text)
     for x, name in zip(edges, [*plates, "experiment"], strict=True):
         ax.text(x, -0.6, name, ha="right", weight="bold", **text)
     ax.axhline(0, color=style.MUTED, linewidth=0.8)
-    for y, (name, values) in enumerate(listed.iterrows(), start=0):
-        label = f"{y + 1}  {name}" if of == "positive control" else str(name)
+    for y, (key, values) in enumerate(listed.iterrows()):
+        label = f"{y + 1}  {key}" if of == "positive control" else str(key)
         ax.text(0, y + 0.6, label, **text)
-        for x, value in zip(edges, [*values, total[name]], strict=True):
+        for x, value in zip(edges, [*values, total[y]], strict=True):
             odd = of == "positive control" and x != edges[-1] and value != usual
             ax.text(x, y + 0.6, f"{int(value):,}", ha="right", weight="bold" if odd else "normal", **text)
     if len(wide) > LISTED:

@@ -1,6 +1,7 @@
 """Published scores on RxRx1, the leaderboard among them, with this run's score in its place."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -32,10 +33,9 @@ def published_scores(scores: Sequence[Score], remark: str = "") -> Figure:
         if score.own:
             look |= {"edgecolor": style.BLUE} | ({"color": style.BLUE} if score.private else {})
         ax.barh(y, score.accuracy, height=0.7, **look)
-        digits = 3 if score.private else 2 if score.accuracy < 0.99 else 3
-        text = f"{100 * score.accuracy:.{digits}f} %"
+        text = f"{100 * score.accuracy:.{3 if score.private else 2}f} %"
         ax.text(score.accuracy + 0.01, y, text, va="center", fontsize=8, weight="bold" if score.own else "normal")
-    labels = [f"{score.name}\n{score.wells}" for score in scores]
+    labels = [f"{score.name}\n{score.wells}".replace("; images", ";\nimages") for score in scores]
     ax.set_yticks(range(len(scores)), labels, fontsize=7.5)
     for tick, score in zip(ax.get_yticklabels(), scores, strict=True):
         tick.set_weight("bold" if score.own else "normal")
@@ -53,5 +53,5 @@ def published_scores(scores: Sequence[Score], remark: str = "") -> Figure:
     return figure
 
 
-def _patch(look: dict[str, str]) -> dict[str, str]:
+def _patch(look: dict[str, str]) -> dict[str, Any]:
     return {"facecolor" if key == "color" else key: value for key, value in look.items()}

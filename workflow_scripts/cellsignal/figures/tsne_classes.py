@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -42,10 +43,12 @@ def tsne_classes(maps: Sequence[ClassMap], classes: Sequence[str], neighbours: i
         ax.set_aspect("equal", adjustable="datalim")
         style.bare(ax)
     handles, labels = axes[0, -1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), markerscale=1.3)
-    style.footnote(
-        figure,
-        f"t-SNE of {len(maps[0].points):,} sites (axes without unit). Percentages: of the {neighbours} nearest sites of "
-        "the coloured ones in the embedding, without those of the same well.",
+    text = (
+        f"t-SNE of {len(maps[0].points):,} sites (axes without unit). Percentages: of the {neighbours} nearest "
+        "coloured sites of each coloured one in the embedding, without those of the same well."
     )
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(2 * len(maps), len(labels)), markerscale=1.3,
+        title=fill(text, int(15 * figure.get_figwidth())), title_fontsize=8,
+    )  # fmt: skip
     return figure
