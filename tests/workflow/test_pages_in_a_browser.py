@@ -88,11 +88,11 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
 def test_every_figure_is_drawn_with_a_caption_and_its_tables(overview: Page) -> None:
     pictures = "Array.from(document.querySelectorAll('figure img'))"
     overview.wait_for(f"{pictures}.every((image) => image.complete)")
-    assert overview.evaluate(f"{pictures}.length") == 18
+    assert overview.evaluate(f"{pictures}.length") == 24
     assert overview.evaluate(f"{pictures}.filter((image) => !image.naturalWidth).map((image) => image.alt)") == []
     assert overview.evaluate(f"{pictures}.filter({HIDDEN}).length") == 0
-    assert overview.evaluate("document.querySelectorAll('figure details p').length") >= 36
-    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 19
+    assert overview.evaluate("document.querySelectorAll('figure details p').length") >= 48
+    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 25
 
 
 def test_what_cannot_be_seen_is_told(overview: Page) -> None:
