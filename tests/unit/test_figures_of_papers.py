@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cellsignal.augment import Draws, dihedral, standardize
-from cellsignal.class_sample import choose_classes, sample_around
+from cellsignal.class_sample import choose_classes, comparable, sample_around
 from cellsignal.config.learning import AugmentSettings, ModelSettings
 from cellsignal.errors import BadInput
 from cellsignal.example_classes import choose_examples
@@ -543,6 +543,25 @@ def test_a_sample_holds_all_of_the_chosen_and_others_by_stratum() -> None:
     assert len(few) == 20 and set(few) <= set(chosen) and set(sirna[few]) == {3, 4}
     assert len(sample_around(sirna, [99], strata, 50, seed=1)) == 50
     assert len(sample_around([1, 1], [1], ["a", "a"], 50, seed=1)) == 2
+
+
+def test_no_more_neighbours_are_asked_for_than_there_can_be_right_ones() -> None:
+    labels, wells = list("aaaabbbbbc"), [1, 1, 2, 2, 3, 3, 4, 5, 5, 6]
+    possible = [
+        sum(other == label and its != well for other, its in zip(labels, wells, strict=True))
+        for label, well in zip(labels, wells, strict=True)
+    ]
+    assert comparable(labels, wells, 10) == min(count for count in possible if count) == 2
+    assert comparable(labels, wells, 1) == 1
+    assert comparable(["a", "a", "b"], [1, 1, 2], 10) == 0  # each class in one well
+
+
+def test_classes_of_one_well_each_have_no_share() -> None:
+    points = np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32)
+    one = ClassMap("without", points, np.array(["a", "a", *[""] * 6]), float("nan"), float("nan"))
+    figure = tsne_classes([one], ["a"], 0)
+    assert title(figure.axes[0]) == "without\neach class is in one well: no neighbour to compare"
+    assert "Percentages" not in figure.legends[0].get_title().get_text()
 
 
 def test_chosen_classes_are_coloured_and_counted_over_the_others() -> None:

@@ -46,3 +46,13 @@ def sample_around(
     others = others[stratified_sample(stratum[others], room, seed)] if len(others) and room else others[:0]
     rows: NDArray[np.int64] = np.sort(np.concatenate([own, others])).astype(np.int64)
     return rows
+
+
+def comparable(labels: Sequence[Any], wells: Sequence[Any], most: int) -> int:
+    """How many nearest neighbours to look at, at most `most`: no more than a row has of its own label in other wells.
+
+    Of rows without any (their class is in one well) nothing is asked; 0 where that holds for all.
+    """
+    table = pd.DataFrame({"label": np.asarray(labels), "well": np.asarray(wells)})
+    same = table.groupby("label")["well"].transform("size") - table.groupby(["label", "well"])["well"].transform("size")
+    return min(most, int(same[same > 0].min())) if (same > 0).any() else 0

@@ -24,7 +24,10 @@ class ClassMap:
 
 @style.look()
 def tsne_classes(maps: Sequence[ClassMap], classes: Sequence[str], neighbours: int) -> Figure:
-    """A panel per map (without and with pseudo-labels): sites of `classes` in colour, all others in grey behind."""
+    """A panel per map (without and with pseudo-labels): sites of `classes` in colour, all others in grey behind.
+
+    `neighbours`: as many as the purity is of; 0 where there is none.
+    """
     figure, axes = style.panels(1, len(maps), 5.2 * len(maps), 5.6)
     for ax, one in zip(axes[0], maps, strict=True):
         others = one.names == ""
@@ -38,15 +41,17 @@ def tsne_classes(maps: Sequence[ClassMap], classes: Sequence[str], neighbours: i
                 *one.points[inside].T, s=size, c=colour, marker=marker, linewidths=0.4, edgecolors="white", alpha=0.9,
                 label=f"{name} ({inside.sum():,} site{'' if inside.sum() == 1 else 's'})",
             )  # fmt: skip
-        share = f"{100 * one.purity:.0f} % of neighbours share the class (chance {100 * one.chance:.0f} %)"
+        share = "each class is in one well: no neighbour to compare"
+        if neighbours:
+            share = f"{100 * one.purity:.0f} % of neighbours share the class (chance {100 * one.chance:.0f} %)"
         ax.set_title(f"{one.title}\n{share}", fontsize=9)
         ax.set_aspect("equal", adjustable="datalim")
         style.bare(ax)
     handles, labels = axes[0, -1].get_legend_handles_labels()
-    text = (
-        f"t-SNE of {len(maps[0].points):,} sites (axes without unit). Percentages: of the {neighbours} nearest "
-        "coloured sites of each coloured one in the embedding, without those of the same well."
-    )
+    text = f"t-SNE of {len(maps[0].points):,} sites (axes without unit)."
+    if neighbours:
+        nearest = f"{neighbours} nearest coloured sites" if neighbours > 1 else "nearest coloured site"
+        text += f" Percentages: of the {nearest} of each coloured one in the embedding, without those of the same well."
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(2 * len(maps), len(labels)), markerscale=1.3,
         title=fill(text, int(15 * figure.get_figwidth())), title_fontsize=8,
