@@ -18,6 +18,7 @@ from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.plan import Plan
 from cellsignal.provenance.receipts import is_of_stage, read_receipt
 from cellsignal.provenance.stages import Stage
+from cellsignal.published import is_rxrx1
 from cellsignal.recipe_check import planned_problems
 from cellsignal.sizing import Needs
 

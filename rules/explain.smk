@@ -312,8 +312,16 @@ rule provenance_graph:
 
 # The pictures of the report and of its overview page, in the order of the DAG.
 PICTURES = {
-    DATA: ["samples_per_class.svg", "image_means.svg", "normalization_effect.svg", "site_images.png"],
-    TRAINING: ["training_curves.svg"],
+    DATA: [
+        "samples_per_class.svg",
+        "plate_layout.svg",
+        "image_means.svg",
+        "channel_variance.svg",
+        "normalization_effect.svg",
+        "site_images.png",
+        "class_examples.png",
+    ],
+    TRAINING: ["layer_table.svg", "augmentation_examples.png", "training_curves.svg"],
     RESULTS: [
         "score_ladder.svg",
         "averaging.svg",
@@ -321,10 +329,12 @@ PICTURES = {
         "confusion.svg",
         "control_certainty.svg",
         "plate_map.svg",
+        *(["published_scores.svg"] if IS_RXRX1 else []),
     ],
     EXPLANATION: [
         "plate_effect.svg",
         "embed_tsne.png",
+        "tsne_classes.png",
         "template_map.png",
         "nearest_neighbours.png",
         "kernel_bands.png",

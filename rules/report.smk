@@ -7,6 +7,9 @@
 OVERVIEW, DATA, TRAINING = "0 Overview", "1 Data", "2 Training"
 RESULTS, EXPLANATION, AUDIT = "3 Results", "4 Explanation", "5 Audit"
 
+# Published scores stand beside those of RxRx1's own test wells and of no other screen's.
+IS_RXRX1 = is_rxrx1(CONFIG.screen.kind, SUMMARY.experiments, SUMMARY.classes, SUMMARY.test_cell_types)
+
 
 def figure(name, suffix, category, caption=None):
     """An entry of the report: results/{screen}/{recipe}/figures/{name}.{suffix}."""

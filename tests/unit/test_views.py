@@ -119,7 +119,7 @@ def test_the_three_views_of_deepnoise():
     for view, of in ((own, everything[:N]), (batch.strong, everything)):
         erased = (view == 0).flatten(1).float().mean(1)
         assert (erased > 0.01).all()
-            torch.testing.assert_close(view[view != 0], of[view != 0])
+        torch.testing.assert_close(view[view != 0], of[view != 0])
     assert not torch.equal(own, batch.strong[:N])
     assert batch.weak_weight.tolist() == pytest.approx([0.0] * N + [WEIGHT] * M + [0.0] * U)
     assert batch.weak_labels[N : N + M].argmax(1).tolist() == [i % 4 for i in PSEUDO]

@@ -22,6 +22,7 @@ LAST_ROUND = {
     "training_curves": 1,
     "plate_effect": 1,
     "embed_tsne": 1,
+    "tsne_classes": 1,
     "template_map": 1,
     "kernel_bands": 1,
     "explain_sites": 1,
@@ -36,15 +37,25 @@ FIGURES = {
     "samples_per_class", "image_means", "normalization_effect", "site_images", "training_curves", "score_ladder",
     "averaging", "accuracy_breakdown", "confusion", "control_certainty", "plate_map", "plate_effect", "embed_tsne",
     "template_map", "nearest_neighbours", "kernel_bands", "grad_cam", "channel_attention", "provenance_graph",
-    "overview",
+    "overview", "class_examples", "channel_variance", "plate_layout", "augmentation_examples", "layer_table",
+    "tsne_classes",
 }  # fmt: skip
 DRAWN = dict.fromkeys(FIGURES, 1) | END
-NORMALIZED = TRAINED | {"normalization": 1, "normalization_effect": 1, "image_means": 1}
-PACKED = NORMALIZED | {"pack_plate": 12, "site_images": 1}
+NORMALIZED = TRAINED | {
+    "normalization": 1,
+    "normalization_effect": 1,
+    "image_means": 1,
+    "channel_variance": 1,
+    "augmentation_examples": 1,
+}
+PACKED = NORMALIZED | {"pack_plate": 12, "site_images": 1, "class_examples": 1}
 INDEXED = NORMALIZED | {  # no plate is packed again
     "index_sites": 1,
     "assign_folds": 1,
     "site_images": 1,
+    "class_examples": 1,
     "samples_per_class": 1,
+    "plate_layout": 1,
 }
-EVERYTHING = INDEXED | {"pack_plate": 12, "simulate_plate": 12}
+SIMULATED = INDEXED | {"pack_plate": 12, "simulate_plate": 12}
+EVERYTHING = SIMULATED | {"layer_table": 1}  # which looks at no image

@@ -55,7 +55,7 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
         page.wait_for(f"document.body.innerText.includes({category!r})")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     drawn = {path.name for path in (finished.folder / FIGURES).iterdir() if not path.name.endswith(".receipt.json")}
-    assert len(drawn) == 18 + 19 + 2  # figures, the tables behind them (t-SNE has two), pages
+    assert len(drawn) == 24 + 25 + 2  # figures, the tables behind them (t-SNE has two), pages
     assert all(name in text for name in drawn)
     assert page.errors == [] and page.requests == []
 
@@ -63,7 +63,7 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
     listed = "[...document.querySelectorAll('#app > div > nav tbody tr')].map((row) => row.innerText.split('\\t')[0])"
     firsts = {
         "5 Audit": "audit", "4 Explanation": "channel attention", "3 Results": "accuracy breakdown",
-        "2 Training": "training curves", "1 Data": "image means", "0 Overview": "overview",
+        "2 Training": "augmentation examples", "1 Data": "channel variance", "0 Overview": "overview",
     }  # fmt: skip
     for category, first in firsts.items():
         page.evaluate(f"{entries}.filter((one) => one.innerText?.trim() === {category!r}).pop().click()")
@@ -88,11 +88,11 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
 def test_every_figure_is_drawn_with_a_caption_and_its_tables(overview: Page) -> None:
     pictures = "Array.from(document.querySelectorAll('figure img'))"
     overview.wait_for(f"{pictures}.every((image) => image.complete)")
-    assert overview.evaluate(f"{pictures}.length") == 18
+    assert overview.evaluate(f"{pictures}.length") == 24
     assert overview.evaluate(f"{pictures}.filter((image) => !image.naturalWidth).map((image) => image.alt)") == []
     assert overview.evaluate(f"{pictures}.filter({HIDDEN}).length") == 0
-    assert overview.evaluate("document.querySelectorAll('figure details p').length") >= 36
-    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 19
+    assert overview.evaluate("document.querySelectorAll('figure details p').length") >= 48
+    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 25
 
 
 def test_what_cannot_be_seen_is_told(overview: Page) -> None:

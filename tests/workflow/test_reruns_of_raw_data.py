@@ -11,9 +11,10 @@ from projects import Project
 from table_screen import MISSING, TRUNCATED, settings, write_site
 
 # By rule, of a screen of 4 plates, one model that is not fine-tuned, 2 folds and no test wells.
+OF_TABLES = {"samples_per_class", "plate_layout"}  # figures that look at no pixel
 FROM_STORES: Jobs = {"normalization": 1, "train_model": 2, "predict": 2, "ensemble_teachers": 1, "score": 1} | END
-FROM_STORES |= dict.fromkeys(FIGURES - {"site_images", "samples_per_class"}, 1) | {"explain_sites": 1}
-REINDEXED = FROM_STORES | {"index_sites": 1, "assign_folds": 1, "site_images": 1, "samples_per_class": 1}
+FROM_STORES |= dict.fromkeys(FIGURES - OF_TABLES - {"site_images", "layer_table"}, 1) | {"explain_sites": 1}
+REINDEXED = FROM_STORES | {"index_sites": 1, "assign_folds": 1, "site_images": 1} | dict.fromkeys(OF_TABLES, 1)
 EXAMPLES = ("P1", "P2")  # plates that site_images shows
 
 

@@ -4,7 +4,19 @@ from functools import reduce
 from operator import getitem
 
 import pytest
-from expected import EVERYTHING, FINETUNED, INDEXED, PACKED, PAGE, PREDICTED, RELABELLED, SCORED, TRAINED, Jobs
+from expected import (
+    EVERYTHING,
+    FINETUNED,
+    INDEXED,
+    PACKED,
+    PAGE,
+    PREDICTED,
+    RELABELLED,
+    SCORED,
+    SIMULATED,
+    TRAINED,
+    Jobs,
+)
 from projects import TINY, Project
 
 EXPLAINED = {"explain_sites": 1, "grad_cam": 1, "channel_attention": 1, "nearest_neighbours": 1} | PAGE
@@ -14,12 +26,12 @@ EXPLAINED = {"explain_sites": 1, "grad_cam": 1, "channel_attention": 1, "nearest
     ("settings", "expected"),
     [
         ({"results": "elsewhere"}, EVERYTHING),
-        ({"seed": 1}, TRAINED | {"site_images": 1}),
+        ({"seed": 1}, TRAINED | {"site_images": 1, "class_examples": 1, "augmentation_examples": 1}),
         ({"threads": 2}, TRAINED),  # the order of sums
-        ({"screen": {"simulated": {"phenotype_scale": 0.9}}}, EVERYTHING),
+        ({"screen": {"simulated": {"phenotype_scale": 0.9}}}, SIMULATED),
         ({"pack": {"allow_missing_sites": True}}, INDEXED | PACKED),
         ({"folds": {"seed": 1}}, TRAINED | {"assign_folds": 1}),
-        ({"augment": {"flips": False}}, TRAINED),
+        ({"augment": {"flips": False}}, TRAINED | {"augmentation_examples": 1}),
         ({"train": {"weight_decay": 0.1}}, TRAINED),
         ({"finetune": {"mean_teacher": {"consistency": 2.0}}}, FINETUNED),
         ({"predict": {"views": 4}}, PREDICTED),
@@ -28,8 +40,12 @@ EXPLAINED = {"explain_sites": 1, "grad_cam": 1, "channel_attention": 1, "nearest
         ({"balance": {"method": "uniqueness"}}, RELABELLED),  # pseudo-labels are balanced, too
         ({"score": {"public_experiments": ["HUVEC-03"]}}, SCORED),
         ({"report": {"example_sites": 3}}, {"site_images": 1} | PAGE),
-        ({"report": {"example_plates": 1}}, {"site_images": 1, "plate_map": 1} | PAGE),
-        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1} | PAGE),
+        (
+            {"report": {"example_plates": 1}},
+            {"site_images": 1, "plate_map": 1, "augmentation_examples": 1} | PAGE,
+        ),
+        ({"report": {"tsne_sites": 60}}, {"embed_tsne": 1, "tsne_classes": 1} | PAGE),
+        ({"report": {"tsne_classes": ["sim0001"]}}, {"tsne_classes": 1} | PAGE),
         ({"report": {"grad_cam_sites": 3}}, {"grad_cam": 1, "channel_attention": 1, "nearest_neighbours": 1} | PAGE),
         ({"report": {"explained_classes": ["sim0003"]}}, EXPLAINED),
         ({"report": {"kernel_layers": ["backbone.stages.3.0.shortcut.conv.conv"]}}, {"kernel_bands": 1} | PAGE),
@@ -84,7 +100,7 @@ def test_settings_that_change_no_result_rerun_nothing(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("margin: 0.1", "margin: 0.2", FINETUNED | {"train_model": 2}),
+        ("margin: 0.1", "margin: 0.2", FINETUNED | {"train_model": 2, "layer_table": 1}),
         (
             "normalization: cell_type",  # of the reference, which the submission does not know
             "normalization: site",

@@ -17,23 +17,29 @@ from cellsignal.sites import well_table
 SCREEN, RECIPE = "results/tiny_screen", "results/tiny_screen/tiny"
 FIGURES = [
     "accuracy_breakdown.svg",
+    "augmentation_examples.png",
     "averaging.svg",
     "channel_attention.svg",
+    "channel_variance.svg",
+    "class_examples.png",
     "confusion.svg",
     "control_certainty.svg",
     "embed_tsne.png",
     "grad_cam.png",
     "image_means.svg",
     "kernel_bands.png",
+    "layer_table.svg",
     "nearest_neighbours.png",
     "normalization_effect.svg",
     "plate_effect.svg",
+    "plate_layout.svg",
     "plate_map.svg",
     "samples_per_class.svg",
     "score_ladder.svg",
     "site_images.png",
     "template_map.png",
     "training_curves.svg",
+    "tsne_classes.png",
 ]
 RECORDS = {"logs", "benchmarks", "stages", ".snakemake_timestamp"}  # what stands beside artefacts
 

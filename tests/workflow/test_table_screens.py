@@ -74,4 +74,4 @@ def test_a_screen_without_test_wells_ends_in_out_of_fold_metrics(allowed: Projec
         scores["out_of_fold"]["balanced_accuracy"], balanced_accuracy_score(seen["sirna"], seen["predicted"])
     )
     assert scores["ladder"]["of"] == "out-of-fold wells"
-    assert not allowed.results("submission.csv") and len(allowed.results("figures/*.[ps][nv]g")) == 18
+    assert not allowed.results("submission.csv") and len(allowed.results("figures/*.[ps][nv]g")) == 24

@@ -13,6 +13,11 @@ class ReportSettings(Section):
     example_sites: int = Field(4, ge=1, le=24, description="sites per channel grid")
     example_plates: int = Field(2, ge=1, le=16, description="plates drawn as plate maps")
     tsne_sites: int = Field(4000, ge=50, description="largest sample of sites for t-SNE")
+    tsne_classes: Annotated[list[str], Field(min_length=1, max_length=12)] | None = Field(
+        None,
+        description="names of the classes that are picked out in a t-SNE map of their own; default: the three "
+        "treatments with the most train sites",
+    )
     explained_classes: Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
         description="names of the classes whose sites get Grad-CAM, neighbours and a place on the overview page; "

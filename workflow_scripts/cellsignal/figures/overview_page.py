@@ -71,9 +71,15 @@ made; <code>cellsignal row WELL</code> tells all that led to the call of one wel
 
 def _title(name: str) -> str:
     words = name.replace("_", " ")
-    return {"embed tsne": "t-SNE of embeddings", "grad cam": "Grad-CAM", "template map": "t-SNE of templates"}.get(
-        words, words[:1].upper() + words[1:]
-    )
+    titles = {
+        "embed tsne": "t-SNE of embeddings",
+        "grad cam": "Grad-CAM",
+        "template map": "t-SNE of templates",
+        "tsne classes": "t-SNE of a few classes",
+        "plate layout": "Plates of an experiment",
+        "channel variance": "Variance of channel means",
+    }
+    return titles.get(words, words[:1].upper() + words[1:])
 
 
 def _entry(category: str, pictures: Sequence[Picture]) -> str:

@@ -46,11 +46,11 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
     figure, axes = style.panels(len(plate_ids), maps, width, height)
     for (left, *centre, right), plate_id in zip(axes, plate_ids, strict=True):
         plate = wells[wells["plate_id"] == plate_id]
-        _wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
+        draw_wells(left, plate, "well_type", WELL_TYPES, rows, columns, cell)
         left.set_title(f"{plate_id}\nwell types", fontsize=9)
         if centre:
-            _controls(centre[0], plate, controls, rows, columns, cell)
-        _wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
+            draw_controls(centre[0], plate, controls, rows, columns, cell)
+        draw_wells(right, plate, "outcome", OUTCOMES, rows, columns, cell)
         right.set_title(f"{plate_id}\n{_found(plate['outcome'])}", fontsize=9)
     legends = [WELL_TYPES.values(), *[CONTROLS] * bool(controls), OUTCOMES.values()]
     for ax, entries in zip(axes[-1], legends, strict=True):
@@ -71,7 +71,7 @@ def _found(outcome: pd.Series) -> str:
     return f"{int((outcome == 'correct').sum()):,} of {known:,} wells found" if known else "no class is known"
 
 
-def _controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, columns: int, cell: float) -> None:
+def draw_controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, columns: int, cell: float) -> None:
     """Positive controls in the colour of their class, with its number in their order; other wells faint."""
     others = plate[plate["well_type"] != "positive_control"]
     size = (cell * 72 * 0.78) ** 2  # points², most of a well
@@ -94,7 +94,7 @@ def _classes(count: int) -> str:
     return f"{count} class{'' if count == 1 else 'es'} of positive controls"
 
 
-def _wells(
+def draw_wells(
     ax: Axes,
     plate: pd.DataFrame,
     column: str,
@@ -103,6 +103,7 @@ def _wells(
     columns: int,
     cell: float,
 ) -> None:
+    """The wells of one plate, each in the colour and mark of its kind in `column`; `cell`: inches per well."""
     for kind, (_, colour, marker) in kinds.items():
         of_kind = plate[plate[column] == kind]
         size = (cell * 72 * 0.78) ** 2  # points², most of a well
