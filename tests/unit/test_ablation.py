@@ -26,6 +26,7 @@ from cellsignal.config.load import read_config
 from cellsignal.config.schema import Config
 from cellsignal.figures.ablation_ladder import ablation_ladder
 from cellsignal.files import canonical_json
+from cellsignal.intervals import LINE, interval
 from cellsignal.scoring import score_screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,7 @@ def table() -> dict:
 def test_every_rung_is_what_its_ensemble_and_method_reach_on_the_known_test_wells(table: dict) -> None:
     scores, screen, truth = table["scores"], table["screen"], table["known"]["sirna"].to_numpy()
     assert (scores["of"], scores["wells"]) == ("test wells", len(truth))
+    known = table["known"].merge(screen.sites.drop_duplicates("well_id"), on="well_id", validate="one_to_one")
     assert [rung["name"] for rung in scores["rungs"]] == [rung.name for rung in table["rungs"]]
     for rung in scores["rungs"]:
         ensemble = table["ensembles"][rung["ensemble"]]
@@ -131,6 +133,8 @@ def test_every_rung_is_what_its_ensemble_and_method_reach_on_the_known_test_well
             chosen = np.array([by_well[well] for well in table["known"]["well_id"]])
         assert rung["correct"] == (chosen == truth).sum()
         assert rung["accuracy"] == (chosen == truth).mean()
+        line = interval(chosen == truth, known)
+        assert {key: rung[key] for key in LINE} == line.record() and rung["low"] <= rung["accuracy"] <= rung["high"]
     assert canonical_json(scores)
 
 

@@ -19,7 +19,7 @@ from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import WellProbabilities, add_unseen
 from cellsignal.files import canonical_json
-from cellsignal.intervals import interval
+from cellsignal.intervals import LINE, interval
 from cellsignal.scoring import score_screen
 from cellsignal.sites import Screen, answer_table, well_table
 
@@ -341,3 +341,18 @@ def test_a_run_without_out_of_fold_wells_has_no_rungs(
     )
     assert scores["out_of_fold"] == {"wells": 0} and scores["ladder"]["rungs"] == []
     assert canonical_json(scores)
+
+
+def test_every_rung_of_the_ladder_has_its_interval_over_experiments(
+    screen: Screen, ensembles: dict[str, WellProbabilities], answers: pd.DataFrame, submitted: pd.DataFrame
+) -> None:
+    scores, wells = scored(screen, ensembles, answers, submitted)
+    known = wells[wells["role"].isin(["test"]) & (wells["outcome"] != "unknown")]
+    first = scores["ladder"]["rungs"][0]
+    chosen = ensembles["reference-baseline"].of_wells(known["well_id"])[:, :CLASSES].argmax(axis=1)
+    assert {key: first[key] for key in LINE} == interval(chosen == known["sirna"], known).record()
+    for rung in [*scores["ladder"]["rungs"], *scores["ladder"]["all"]]:
+        assert rung["groups"] == known["experiment"].nunique() and rung["low"] <= rung["accuracy"] <= rung["high"]
+    (raw,) = (rung for rung in scores["ladder"]["all"] if rung["name"] == "raw")
+    (last,) = (rung for rung in scores["ladder"]["rungs"] if rung["name"] == "ensemble, round 1")
+    assert [raw[key] for key in LINE] == [last[key] for key in LINE]

@@ -9,6 +9,7 @@ import pandas as pd
 from cellsignal.ablation import AblationRung
 from cellsignal.config.labelling import BalanceSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
+from cellsignal.intervals import LINE, interval
 from cellsignal.metrics import accuracy, balanced_accuracy
 from cellsignal.scoring import best_treatment, priors_ladder
 
@@ -54,12 +55,10 @@ def ablation_scores(
                 else best_treatment(ensembles[rung.ensemble].of_wells(known["well_id"]), classes)
             )
             scores = {"accuracy": accuracy(truth, chosen), "correct": int((truth == chosen).sum())}
+            scores |= interval(truth == chosen, known).record()
             found.append({**vars(rung), **scores, "balanced_accuracy": balanced_accuracy(truth, chosen)})
         elif rung.ensemble in balanced:
             table = balanced[rung.ensemble]
             row = table[(table["method"] == rung.method) & (table["plate_groups"] == rung.plate_groups)]
-            found += [
-                {**vars(rung), "accuracy": score, "correct": correct}
-                for score, correct in zip(row["accuracy"].tolist(), row["correct"].tolist(), strict=True)
-            ]
+            found += [vars(rung) | one for one in row[["accuracy", "correct", *LINE]].to_dict("records")]
     return {"of": of, "wells": len(known), "rungs": found}

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from cellsignal.assignment import balance
 from cellsignal.config.labelling import Method
 from cellsignal.errors import BadInput
+from cellsignal.intervals import LINE, interval
 from cellsignal.plate_groups import PlateGroups, repeated_classes
 
-COLUMNS = ["name", "method", "plate_groups", "accuracy", "correct", "wells"]
+COLUMNS = ["name", "method", "plate_groups", "accuracy", "correct", "wells", *LINE]
 REFERENCE = "reference"
 METHODS: tuple[Method, ...] = ("uniqueness", "iterative", "assignment")
 
@@ -44,8 +45,9 @@ def ladder(
         methods: the methods that are shown, each without and with plate groups.
 
     Returns:
-        `name`, `method` (or `reference`), `plate_groups` (bool), `accuracy`, `correct`, `wells`; references
-        first, then `raw`, `+ uniqueness`, …, without and with plate groups.
+        `name`, `method` (or `reference`), `plate_groups` (bool), `accuracy`, `correct`, `wells`, and `low`, `high`,
+        `groups`, `unit` of `intervals.interval`; references first, then `raw`, `+ uniqueness`, …, without and with
+        plate groups.
     """
     truth = wells["well_id"].map(dict(zip(answers["well_id"], answers["sirna"], strict=True)))
     known = truth.notna().to_numpy()
@@ -53,7 +55,8 @@ def ladder(
     def rung(name: str, method: str, with_groups: bool, chosen: ArrayLike) -> dict[str, object]:
         right = np.asarray(chosen)[known] == truth[known].to_numpy(np.int64)
         score = float(right.mean()) if len(right) else float("nan")
-        values = (name, method, with_groups, score, int(right.sum()), len(right))
+        line = interval(right, wells[known]).record()
+        values = (name, method, with_groups, score, int(right.sum()), len(right), *line.values())
         return dict(zip(COLUMNS, values, strict=True))
 
     def balanced(method: Method, used: PlateGroups | None) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from cellsignal.balancing import balance_screen
 from cellsignal.calibration import FLOOR, entropy, expected_calibration_error
 from cellsignal.config.labelling import BalanceSettings, ScoreSettings
 from cellsignal.ensemble import UNSEEN, WellProbabilities
-from cellsignal.intervals import interval
+from cellsignal.intervals import LINE, interval
 from cellsignal.kaggle_score import kaggle_score
 from cellsignal.label_shift import shift_held_out
 from cellsignal.ladder import ladder
@@ -180,6 +180,7 @@ def _raw_rungs(
                 "wells": len(wells),
                 "reference": reference,
             }
+            | interval(wells["sirna"] == chosen, wells).record()
         )
     return rungs
 
@@ -187,7 +188,8 @@ def _raw_rungs(
 def _shares_rung(wells: pd.DataFrame) -> dict[str, Any]:
     """The rung of the plates' own class shares: what the wells were predicted to be."""
     reached = accuracy(wells["sirna"], wells["predicted"])
-    return {"name": "+ class shares of each plate", "accuracy": reached, "wells": len(wells), "reference": False}
+    rung = {"name": "+ class shares of each plate", "accuracy": reached, "wells": len(wells), "reference": False}
+    return rung | interval(wells["sirna"] == wells["predicted"], wells).record()
 
 
 def _ladder(
@@ -206,7 +208,7 @@ def _ladder(
     by_name = {row["name"]: row for row in _records(every)}
     for name in (name for name in shown if name in by_name):
         row = by_name[name]
-        rungs.append({"name": name, "accuracy": row["accuracy"], "wells": row["wells"], "reference": False})
+        rungs.append({key: row[key] for key in ("name", "accuracy", "wells", *LINE)} | {"reference": False})
     return {"of": "test wells", "rungs": rungs, "all": _records(every)}
 
 
