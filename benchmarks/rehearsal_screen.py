@@ -3,10 +3,9 @@
 Tables, experiments, plates, wells, sites, channels and file names are RxRx1's. An image shows its well's class as
 the brightness of four rings around its middle, which flips and quarter turns leave alone, under the gain of experiment
 and plate, and noise of the site and of each pixel. The classes of test wells, most of which nobody has published, are
-drawn once, as the published layout has them: each plate's own 277 classes, in any order but for the wells that are known.
+drawn once, as the published layout has them: each plate's own 277 classes, in any order but for the known wells.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -153,14 +152,17 @@ def write_plate(root: Path, wells: pd.DataFrame, size: int, classes: int) -> int
         for site, channels in zip(SITES, sites, strict=True):
             for number, channel in enumerate(channels, start=1):
                 (unfinished / f"{well}_s{site}_w{number}.png").write_bytes(imagecodecs.png_encode(channel, level=1))
-    os.rename(unfinished, folder)
+    unfinished.rename(folder)
     return images
 
 
 def draw_plate(wells: pd.DataFrame, size: int, classes: int) -> NDArray[np.uint8]:
     """Pixels (well, site, channel, height, width) of a plate's wells; equal for equal names, classes and size."""
     first = wells.iloc[0]
-    experiment, plate = _random("experiment", first["experiment"]), _random("plate", first["experiment"], first["plate"])
+    experiment, plate = (
+        _random("experiment", first["experiment"]),
+        _random("plate", first["experiment"], first["plate"]),
+    )
     gain = EXPERIMENT_SD * experiment.normal(size=CHANNELS) + PLATE_SD * plate.normal(size=CHANNELS)
     look = CLASS_SD * _random("classes").normal(size=(classes, CHANNELS, RINGS))
     look = look[wells["sirna"].to_numpy()][:, None]

@@ -44,11 +44,8 @@ def rehearsed(config: Config, folder: Path) -> dict[str, Any]:
     }
     if config.finetune is not None:
         share = TUNED / config.finetune.optimization.epochs
-        teacher = whole["finetune"]["mean_teacher"]
-        overlay["finetune"] = {
-            "optimization": shortened(whole["finetune"]["optimization"], share),
-            "mean_teacher": {**teacher, "ramp_epochs": teacher["ramp_epochs"] * share},
-        }
+        overlay["finetune"] = shortened(whole["finetune"], share)
+        overlay["pseudo_labels"] = shortened(whole["pseudo_labels"], share)
     if (layer := config.report.grad_cam_layer) in LAYERS:
         overlay["report"] = {"grad_cam_layer": LAYERS[str(layer)]}
     return overlay
@@ -66,21 +63,21 @@ def tiny(model: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def shortened(optimization: Mapping[str, Any], share: float) -> dict[str, Any]:
-    """An optimization of fewer epochs, its schedule in proportion; small batches."""
-    schedule = optimization["schedule"]
-    return {
-        **optimization,
-        "epochs": optimization["epochs"] * share,
-        "batch_size": min(optimization["batch_size"], BATCH),
-        "checkpoint_minutes": MINUTES,
-        "schedule": {
-            **schedule,
-            "warmup_epochs": schedule["warmup_epochs"] * share,
-            "tail_epochs": schedule["tail_epochs"] * share,
-            "steps": [[epoch * share, rate] for epoch, rate in schedule["steps"]],
-        },
-    }
+def shortened(values: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Settings of a training with this share of every number of epochs, and with small batches."""
+    return {name: _shortened(name, value, share) for name, value in values.items()}
+
+
+def _shortened(name: str, value: Any, share: float) -> Any:
+    if isinstance(value, Mapping) and name != "epochs_factor":
+        return shortened(value, share)
+    if name == "epochs" or name.endswith("_epochs"):
+        return value * share
+    if name == "steps":
+        return [[epoch * share, rate] for epoch, rate in value]
+    if name == "batch_size":
+        return min(value, BATCH)
+    return MINUTES if name == "checkpoint_minutes" else value
 
 
 def changes(whole: Config, small: Config) -> dict[str, list[Any]]:

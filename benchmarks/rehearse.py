@@ -5,18 +5,19 @@
 
 runs recipes through the real workflow (Snakefile, profiles/local): the competition's tables (below CELLSIGNAL_DATA), 51
 experiments, 204 plates, 125,510 sites of six PNGs each, the recipe's own folds, models, heads, cell types, rounds,
-figures and audit. Small are images, networks, epochs, batches and threads alone (`benchmarks/rehearsal_settings.py`);
-what was changed for that is listed in the results, setting by setting. `config` is config.yaml itself, with its ablation.
+figures and audit. Small are images, networks, epochs, batches and threads alone (benchmarks/rehearsal_settings.py);
+what was changed for that is listed in the results, setting by setting. `config` is config.yaml itself, and its
+ablation.
 
-A rehearsal must end with a submission of 19,897 rows and a passed audit, and every job that the recipe's numbers ask for
-must have left its record; exit status 1 otherwise. Started again, it goes on where it was. Jobs, times and memory per
-rule, beside what the rule asked for, go to benchmarks/results/rehearsal.json, a recipe at a time. The memory of pixels and
-of wide embeddings cannot be seen here: images of 16 pixels, networks of some ten thousand weights. `benchmarks/figure_memory.py` has
-the embeddings.
+A rehearsal must end with a submission of 19,897 rows and a passed audit, and every job that the recipe's numbers ask
+for must have left its record; exit status 1 otherwise. Started again, it goes on where it was. Jobs, times and memory
+per rule, beside what the rule asked for, go to benchmarks/results/rehearsal.json, a recipe at a time. What pixels and
+wide embeddings need of memory cannot be seen here, on images of 16 pixels and with networks of some ten thousand
+weights; for embeddings there is benchmarks/figure_memory.py.
 
-All recipes share the raw screen and its packing. Disk: 3 GB of images in 753,060 files, and what each recipe leaves, most
-of it predictions (the script says how much there is). FOLDER, by default results/rehearsal, must be new, empty or of an
-earlier rehearsal; `--clean` removes it, and nothing else.
+All recipes share the raw screen and its packing. Disk: 3 GB of images in 753,060 files, and what each recipe leaves,
+most of it predictions (the script says how much there is). FOLDER, by default results/rehearsal, must be new, empty or
+of an earlier rehearsal; `--clean` removes it, and nothing else.
 """
 
 import argparse
@@ -115,10 +116,11 @@ def rehearse(name: str, folder: Path, arguments: argparse.Namespace) -> list[str
     settings.write_text(yaml.safe_dump(overlay, sort_keys=False))
     config = read_config([*files_of(name), settings])
     targets = ["all", *(["ablation"] if name in ABLATED else [])]
+    part = ["--until", arguments.until] if arguments.until else []
+    part += ["--dry-run", "--quiet", "rules"] if arguments.dry_run else []
     command = [
         Path(sys.executable).with_name("snakemake"), *targets, "--profile", "profiles/local", "--cores",
-        str(arguments.cores), "--keep-going", "--benchmark-extended", "--scheduler", "greedy",
-        *(["--until", arguments.until] if arguments.until else []), *(["--dry-run", "--quiet", "rules"] if arguments.dry_run else []),
+        str(arguments.cores), "--keep-going", "--benchmark-extended", "--scheduler", "greedy", *part,
         "--configfile", *files_of(name)[1:], settings,
     ]  # fmt: skip
     print(f"== {name}", flush=True)
@@ -139,7 +141,7 @@ def rehearse(name: str, folder: Path, arguments: argparse.Namespace) -> list[str
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "git": git_version(ROOT),
         "disk_gb": round(used(results / config.recipe) / 1e9, 1),
-        "scores": scores(results / config.recipe),
+        "ladder": ladder(results / config.recipe),
         "rules": rules(results, config.recipe),
         "changed": changes(whole, config),
     }
@@ -162,18 +164,20 @@ def check(name: str, config: Config, results: Path) -> list[str]:
         if not verdict["passed"]:
             problems.append(f"{name}: the audit of {verdict['artefact']} did not pass: {own / 'audit.json'}")
     if name in ABLATED:
-        rungs = read_json(own / "ablation.json")["rungs"]
-        if unknown := [rung["name"] for rung in rungs if not 0 <= rung["accuracy"] <= 1]:
-            problems.append(f"{name}: rungs of the ablation without an accuracy: {', '.join(unknown)}")
-    found = {rule["rule"]: rule["jobs"] for rule in rules(results, config.recipe)}
+        planned = [rung["name"] for rung in read_json(own / "stages/ablation_table.json")["settings"]["rungs"]]
+        found = read_json(own / "ablation.json")["rungs"] if (own / "ablation.json").exists() else []
+        scored = [rung["name"] for rung in found if 0 <= rung["accuracy"] <= 1]
+        if scored != planned:
+            problems.append(f"{name}: the ablation scored {len(scored)} rungs; expected {len(planned)}")
+    left = {rule["rule"]: rule["jobs"] for rule in rules(results, config.recipe)}
     for rule, jobs in expected_jobs(config).items():
         # The ablation adds jobs of these rules to those of the recipe.
-        if found.get(rule, 0) < jobs or (found[rule] > jobs and name not in ABLATED):
-            problems.append(f"{name}: {found.get(rule, 0)} jobs of {rule} left a record; expected {jobs}")
-    planned = read_json(own / "stages/jobs.json")
-    lost = [job["receipt"] for job in planned if not (Path(config.results) / job["receipt"]).exists()]
+        if left.get(rule, 0) < jobs or (left.get(rule, 0) > jobs and name not in ABLATED):
+            problems.append(f"{name}: {left.get(rule, 0)} jobs of {rule} left a record; expected {jobs}")
+    jobs_planned = read_json(own / "stages/jobs.json")
+    lost = [job["receipt"] for job in jobs_planned if not (Path(config.results) / job["receipt"]).exists()]
     if lost:
-        problems.append(f"{name}: {len(lost)} of {len(planned)} planned jobs left no receipt, such as {lost[0]}")
+        problems.append(f"{name}: {len(lost)} of {len(jobs_planned)} planned jobs left no receipt, such as {lost[0]}")
     return problems
 
 
@@ -194,13 +198,14 @@ def expected_jobs(config: Config) -> dict[str, int]:
     }
 
 
-def scores(own: Path) -> dict[str, Any]:
-    """What the recipe says of itself on test wells whose class is published; not a measure of anything real."""
-    return read_json(own / "scores.json").get("test", {}) if (own / "scores.json").exists() else {}
+def ladder(own: Path) -> dict[str, float]:
+    """Accuracy by rung on the test wells whose class is published; it says that something was learned, no more."""
+    rungs = read_json(own / "scores.json")["ladder"]["rungs"] if (own / "scores.json").exists() else []
+    return {rung["name"]: rung["accuracy"] for rung in rungs}
 
 
 def rules(results: Path, recipe: str) -> list[dict[str, Any]]:
-    """Of each rule of the screen and of the recipe: jobs, minutes, memory of the largest job and what that asked for."""
+    """Of each rule of screen and recipe: jobs, minutes, memory of the largest job and what that one asked for."""
     found: dict[str, dict[str, Any]] = {}
     for logs in (results / "logs", results / recipe / "logs"):
         for path in sorted(logs.rglob("*.run.json")):
@@ -228,7 +233,7 @@ def rules(results: Path, recipe: str) -> list[dict[str, Any]]:
 def report(name: str, record: dict[str, Any]) -> None:
     """Print a record for people."""
     print(pd.DataFrame(record["rules"]).to_string(index=False))
-    print(f"{name}: {len(record['changed'])} settings changed, {record['disk_gb']} GB, scores {record['scores']}")
+    print(f"{name}: {len(record['changed'])} settings changed, {record['disk_gb']} GB, {record['ladder']}")
     print(f"{name}: {'passed' if record['passed'] else 'FAILED'} after {record['minutes']} minutes", flush=True)
 
 
