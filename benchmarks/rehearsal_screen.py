@@ -24,7 +24,7 @@ CHANNELS = 6
 SITES = (1, 2)
 RINGS = 4
 GREY = 50.0  # mean grey level
-CLASS_SD, SITE_SD, PIXEL_SD = 0.25, 0.1, 0.3  # as shares of it
+CLASS_SD, SITE_SD, PIXEL_SD = 0.5, 0.05, 0.15  # as shares of it: learned within 500 steps, at the rates of recipes
 EXPERIMENT_SD, PLATE_SD = 0.4, 0.08  # of the log gain of a channel: RxRx1's own, from published statistics
 SEED = 0
 

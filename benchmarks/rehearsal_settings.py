@@ -9,7 +9,7 @@ from rehearsal_screen import ANSWERS, SIZE
 from cellsignal.config.schema import Config
 
 SCREEN = "rehearsal"
-TRAINED, TUNED = 1.0, 0.5  # epochs of stage 1 and of a fine-tune whose factor is 1
+TRAINED, TUNED = 0.3, 0.2  # epochs of stage 1 and of a fine-tune whose factor is 1
 BATCH = 64
 MINUTES = 30.0  # between saved states: jobs take seconds
 
@@ -40,7 +40,7 @@ def rehearsed(config: Config, folder: Path) -> dict[str, Any]:
         },
         "models": [tiny(model) for model in whole["models"]],
         "train": shortened(whole["train"], TRAINED / config.train.epochs),
-        "predict": {"batch_size": 1024},
+        "predict": {"batch_size": 1024, "views": 1},
     }
     if config.finetune is not None:
         share = TUNED / config.finetune.optimization.epochs

@@ -5,7 +5,7 @@
 
 runs recipes through the real workflow (Snakefile, profiles/local): the competition's tables (below CELLSIGNAL_DATA), 51
 experiments, 204 plates, 125,510 sites of six PNGs each, the recipe's own folds, models, heads, cell types, rounds,
-figures and audit. Small are images, networks, epochs, batches and threads alone (benchmarks/rehearsal_settings.py);
+figures and audit. Small are images, networks, epochs, batches, views and threads alone (rehearsal_settings.py here);
 what was changed for that is listed in the results, setting by setting. `config` is config.yaml itself, and its
 ablation.
 

@@ -22,7 +22,7 @@ real = pytest.mark.skipif(not DATA.is_dir(), reason="CELLSIGNAL_DATA is not set:
 SMALL = (
     "results", "threads", "screen.name", "screen.kind", "screen.root", "screen.answers", "screen.image_size",
     ".backbone", ".backbone_options.", ".pretrained", ".epochs", "_epochs", ".steps", "batch_size",
-    "checkpoint_minutes", "report.grad_cam_layer",
+    "checkpoint_minutes", "predict.views", "report.grad_cam_layer",
 )  # fmt: skip
 
 
