@@ -9,8 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from cellsignal.ablation import ablation_rungs, reference_models, schemes
-from cellsignal.config.learning import ALL_CELL_TYPES
-from cellsignal.config.load import as_yaml, check_config, lay_over
+from cellsignal.config.learning import ALL_CELL_TYPES, PseudoLabelLoss
+from cellsignal.config.load import as_yaml, check_config, lay_over, located
 from cellsignal.errors import BadInput, Fault
 from cellsignal.files import read_json
 from cellsignal.planning import Packed, summarize
@@ -18,10 +18,11 @@ from cellsignal.provenance.code import code_digests
 from cellsignal.provenance.plan import Plan
 from cellsignal.provenance.receipts import is_of_stage, read_receipt
 from cellsignal.provenance.stages import Stage
+from cellsignal.recipe_check import planned_problems
 from cellsignal.sizing import Needs
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
-SCHEMES = ["plate", "experiment", "cell_type", "site"]
+SCHEMES = ["plate", "experiment", "cell_type", "site", "none"]
 PLANNING = workflow.is_main_process  # jobs parse this file again; only the planner writes
 
 
@@ -123,6 +124,23 @@ def write_plan():
             stop(error)
 
 
+def check_recipe():
+    """Stop the planning of a recipe that could not finish on this screen, before anything is packed or trained."""
+    problems = planned_problems(
+        CONFIG,
+        ROOT,
+        SUMMARY.metadata,
+        code("cellsignal/recipe_check.py"),
+        cache=Path(recipe("stages/passed.json")),
+        keep=PLAN.add_unread,
+    )
+    if problems:
+        files = [os.path.relpath(file) for file in config_files()]
+        raise BadInput(
+            located(problems, files, given()), f"{CONFIG.recipe} cannot run on screen {CONFIG.screen.name}"
+        )
+
+
 def grown(need):
     """A resource of which a retry gets more: a job that ran out of memory or time is tried again with it.
 
@@ -148,6 +166,8 @@ try:
         packed=packed,
         say=say,
     )
+    if PLANNING:
+        check_recipe()
 except BadInput as error:
     stop(error)
 

@@ -75,7 +75,7 @@ def finetuning(cell_type):
     own = {name: factor for name, factor in factors.items() if name == cell_type}
     return {
         "finetune": settings("finetune")["finetune"] | {"epochs_factor": own},
-        "pseudo_label_ramp": CONFIG.pseudo_labels.ramp,
+        "pseudo_labels": {name: getattr(CONFIG.pseudo_labels, name) for name in PseudoLabelLoss.model_fields},
     }
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from cellsignal.checkpoints import clear_state
-from cellsignal.config.learning import AugmentSettings, Finetuning, ModelSettings
+from cellsignal.config.learning import AugmentSettings, Finetuning, ModelSettings, PseudoLabelLoss
 from cellsignal.models import load_model, save_weights
 from cellsignal.plates import SiteReader
 from cellsignal.processes import leads, processes
@@ -37,6 +37,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
         cell_type=cell_type,
         pseudo_labels=read_table(snakemake.input.pseudo_labels) if snakemake.input.pseudo_labels else None,
         unlabelled=finetuning.mean_teacher.unlabelled,
+        validated=optimization.validated,
     )
     labelled, unlabelled, validation = (
         sites_of_role(rows, roles, reader, sites, statistics, settings.normalization)
@@ -55,7 +56,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
         unlabelled=unlabelled,
         mean_teacher=finetuning.mean_teacher,
         epochs_factor=finetuning.epochs_factor.get(cell_type, 1.0),
-        pseudo_label_ramp=job.settings["pseudo_label_ramp"],
+        pseudo_labels=PseudoLabelLoss(**job.settings["pseudo_labels"]),
     )
     if leads():
         save_weights(result.student, snakemake.output.student)

@@ -26,7 +26,9 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
     statistics = read_table(snakemake.input.statistics)
     reader = SiteReader(snakemake.input.stores)
     folds = read_table(snakemake.input.folds)
-    rows = training_rows(sites, folds, fold, reader.site_id, controls=optimization.controls)
+    rows = training_rows(
+        sites, folds, fold, reader.site_id, controls=optimization.controls, validated=optimization.validated
+    )
     result = train(
         build_model(
             settings,

@@ -109,6 +109,14 @@ def test_twins_in_two_folds_are_a_leak_unless_the_settings_ask_for_it(tmp_path: 
     assert verdict.passed and f"{sentence}, as folds.keep_twins: false asks" in verdict.evidence["clean"]
 
 
+def test_explicit_folds_that_part_twins_are_told_and_no_leak(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", recipe="folds: {held_out: [[A], [B]]}\n")
+    project.folds["twin_of"] = "A"
+    verdict = project.run().audit()
+    told = "folds.parquet: A, B share one layout but are in different folds, as folds.held_out asks"
+    assert verdict.passed and any(sentence.startswith(told) for sentence in verdict.evidence["clean"])
+
+
 def relabel(project: Project, name: str, **wildcards: str) -> list[str]:
     """What is unclean once a receipt, and with it all above, says that its job had other wildcards."""
     forge(project, name, lambda made: made.wildcards.update(wildcards))

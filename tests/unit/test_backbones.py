@@ -69,10 +69,21 @@ def test_every_name_that_timm_knows_is_known_without_importing_it():
     assert not unknown_backbone("resnet18.a1_in1k") and not unknown_backbone("hf-hub:timm/resnet18")
 
 
+def widths(block: torch.nn.Module) -> tuple[int, int]:
+    """Channels that an Xception block takes and gives, by its separable convolutions."""
+    convolutions = [layer for layer in block.rep if hasattr(layer, "pointwise")]
+    return convolutions[0].pointwise.in_channels, convolutions[-1].pointwise.out_channels
+
+
 def test_xception_wide_has_deepnoises_widths():
     wide = create_backbone("xception_wide", 6).eval()
     assert wide.conv1.weight.shape == (64, 6, 7, 7) and wide.conv1.stride == (2, 2)
     assert wide.conv2.weight.shape[:2] == (128, 64)
+    entry = [widths(getattr(wide, f"block{n}")) for n in (1, 2, 3)]
+    assert entry == [(128, 256), (256, 384), (384, 1024)]
+    assert widths(wide.block12) == (1024, 1024)
+    assert [conv.pointwise.out_channels for conv in (wide.conv3, wide.conv4)] == [1536, 2048]
+    assert [stage["num_chs"] for stage in wide.feature_info] == [128, 256, 384, 1024, 2048]
     middle = [getattr(wide, f"block{n}").rep[1].pointwise.weight.shape[:2] for n in range(4, 12)]
     assert middle == [(1024, 1024)] * 8
     assert wide(torch.zeros(1, 6, 64, 64)).shape == (1, 2048) and n_features(wide) == 2048

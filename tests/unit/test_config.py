@@ -66,8 +66,23 @@ def test_a_mistyped_backbone_is_found_before_anything_runs(tmp_path: Path) -> No
 
 
 def test_a_value_out_of_range_is_named_with_its_range(tmp_path: Path) -> None:
-    (problem,) = problems_of(tmp_path, folds={"count": 1})
-    assert problem.startswith("mine.yaml: folds.count:") and "2" in problem and problem.endswith("found 1")
+    (problem,) = problems_of(tmp_path, folds={"count": 0})
+    assert problem.startswith("mine.yaml: folds.count:") and "1" in problem and problem.endswith("found 0")
+
+
+def test_explicit_folds_are_as_many_as_the_count(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, folds={"count": 3})  # held_out is inherited from config.yaml
+    assert "folds.held_out: 5 lists, but count is 3" in problem and "held_out: null" in problem
+    (problem,) = problems_of(tmp_path, folds={"count": 1, "held_out": [["A", "B", "A"]]})
+    assert problem == "mine.yaml: folds.held_out: fold 0 names A more than once; expected each once"
+
+
+def test_a_temperature_must_be_given_where_nothing_is_held_out(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, folds={"count": 1, "held_out": None})
+    assert problem.startswith("balance.temperature: null") and "folds" in problem
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("folds: {count: 1, held_out: null}\nbalance: {temperature: 1.0}\n")
+    assert read_config([ROOT / "config.yaml", overlay]).folds.nothing_held_out
 
 
 def test_3e_4_read_as_text_is_an_error_that_says_what_to_write(tmp_path: Path) -> None:

@@ -69,9 +69,26 @@ def test_order_of_files_changes_no_bit(files: list[PredictionFile]) -> None:
     np.testing.assert_array_equal(one.probability, other.probability)
 
 
-def test_a_site_out_of_fold_in_two_folds_is_a_leak(files: list[PredictionFile]) -> None:
-    with pytest.raises(BadInput, match=r"out of fold in two folds.*model wide: A_1_B03_1"):
-        ensemble([*files, PredictionFile("wide", 1, files[0].path)], SITES)
+def test_a_well_that_two_folds_hold_out_is_voted_on_by_both(files: list[PredictionFile], tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    sites = TRAIN[0]
+    path = tmp_path / "wide2.h5"
+    write_predictions(path, sites, random.normal(0, 3, (2, CLASSES)), np.zeros((2, 2)), ["out_of_fold"] * 2)
+    more = [*files, PredictionFile("wide", 2, path)]
+    voters = [file for file in more if file.fold in (0, 2)]
+    np.testing.assert_allclose(ensemble(more, SITES).of_wells(["A_1_B03"])[0], by_loop(voters, "A_1_B03"), rtol=1e-6)
+
+
+def test_a_file_without_sites_changes_nothing(files: list[PredictionFile], tmp_path: Path) -> None:
+    """A fold that holds out none of a cell type, which has no test wells either."""
+    write_predictions(tmp_path / "none.h5", [], np.zeros((0, CLASSES)), np.zeros((0, 2)), [])
+    wells = ensemble([*files, PredictionFile("wide", 2, tmp_path / "none.h5")], SITES)
+    np.testing.assert_array_equal(wells.probability, ensemble(files, SITES).probability)
+
+
+def test_a_site_that_one_model_and_fold_predict_twice_is_an_error(files: list[PredictionFile]) -> None:
+    with pytest.raises(BadInput, match=r"predicted twice by model wide, fold 0: A_1_B03_1"):
+        ensemble([*files, files[0]], SITES)
 
 
 def test_unknown_sites_and_other_class_counts_are_told_together(files: list[PredictionFile], tmp_path: Path) -> None:

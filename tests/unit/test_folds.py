@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellsignal.config.load import read_config
 from cellsignal.config.screen import FoldSettings
 from cellsignal.errors import BadInput
-from cellsignal.folds import assign_folds, fold_of, twins
+from cellsignal.folds import assign_folds, folds_of_wells, held_out, twins
 
 DATA = os.environ.get("CELLSIGNAL_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="CELLSIGNAL_DATA is unset: the real tables are not here")
@@ -109,18 +110,18 @@ def test_a_chain_of_twins_is_one_set_and_a_half_copied_layout_is_none() -> None:
 def test_test_sites_belong_to_no_fold() -> None:
     sites = screen_table({"HUVEC": 8}, test=("HUVEC-07", "HUVEC-08"))
     folds = assign_folds(sites, FoldSettings(count=3))
-    fold = fold_of(sites, folds)
-    assert (fold[(sites["dataset"] == "test").to_numpy()] == -1).all()
     expected = dict(zip(folds["group"], folds["fold"], strict=True))
-    train = (sites["dataset"] == "train").to_numpy()
-    assert fold[train].tolist() == [expected[e] for e in sites.loc[train, "experiment"]]
+    for fold in range(3):
+        assert held_out(sites, folds, fold).tolist() == [expected.get(e) == fold for e in sites["experiment"]]
+    assert not {"HUVEC-07", "HUVEC-08"} & set(folds["group"])
 
 
 def test_folds_by_plate_read_back_by_plate() -> None:
     sites = screen_table({"HUVEC": 6})
     folds = assign_folds(sites, FoldSettings(count=3, group="plate_id", stratify="label"))
     expected = dict(zip(folds["group"], folds["fold"], strict=True))
-    assert fold_of(sites, folds).tolist() == [expected[p] for p in sites["plate_id"]]
+    for fold in range(3):
+        assert held_out(sites, folds, fold).tolist() == [expected[p] == fold for p in sites["plate_id"]]
 
 
 def test_fewer_groups_than_folds_is_an_error_that_names_the_twins() -> None:
@@ -141,7 +142,7 @@ def test_a_group_without_a_fold_is_an_error() -> None:
     sites = screen_table({"HUVEC": 4})
     folds = assign_folds(sites, FoldSettings(count=2))
     with pytest.raises(BadInput, match="no fold for plate HUVEC-02_1"):
-        fold_of(sites, folds[folds["group"] != "HUVEC-02"])
+        held_out(sites, folds[folds["group"] != "HUVEC-02"], 0)
 
 
 def test_a_class_on_few_plates_is_spread_over_folds() -> None:
@@ -161,9 +162,69 @@ def test_a_class_on_few_plates_is_spread_over_folds() -> None:
     sites["site_id"] = [str(i) for i in range(len(sites))]
     for seed in range(10):
         folds = assign_folds(sites, FoldSettings(count=5, group="plate_id", stratify="label", seed=seed))
-        fold = fold_of(sites, folds)
         for f in range(5):
-            assert set(sites["sirna"][fold != f]) == set(range(8))
+            assert set(sites["sirna"][~held_out(sites, folds, f)]) == set(range(8))
+
+
+def test_explicit_folds_need_not_be_a_partition() -> None:
+    """An experiment held out twice, one never, one fold that holds out nothing; twins may be parted."""
+    sites = copy_layout(screen_table({"HUVEC": 4, "RPE": 2}, test=("RPE-02",)), "HUVEC-01", "HUVEC-03")
+    settings = FoldSettings(count=3, held_out=[["HUVEC-01", "RPE-01"], [], ["HUVEC-01", "HUVEC-02"]])
+    folds = assign_folds(sites, settings)
+    assert list(folds[["group", "fold"]].itertuples(index=False, name=None)) == [
+        ("HUVEC-01", 0), ("HUVEC-01", 2), ("HUVEC-02", 2), ("HUVEC-03", -1), ("HUVEC-04", -1), ("RPE-01", 0),
+    ]  # fmt: skip
+    assert folds["twin_of"].tolist() == ["HUVEC-01", "HUVEC-01", "", "HUVEC-01", "", ""]
+    for fold, groups in enumerate(settings.held_out or []):
+        assert held_out(sites, folds, fold).tolist() == sites["experiment"].isin(groups).tolist()
+    sites["well_id"] = sites["site_id"]
+    of_wells = folds_of_wells(sites, folds)
+    expected = {"HUVEC-01": (0, 2), "HUVEC-02": (2,), "HUVEC-03": (), "HUVEC-04": (), "RPE-01": (0,)}
+    assert {well.split("_")[0]: of for well, of in of_wells.items()} == expected
+    assert len(of_wells) == (sites["dataset"] == "train").sum()
+
+
+def test_groups_that_train_does_not_have_are_all_named_with_near_ones() -> None:
+    sites = screen_table({"HUVEC": 4}, test=("HUVEC-04",))
+    with pytest.raises(BadInput) as caught:
+        assign_folds(sites, FoldSettings(count=2, held_out=[["HUVEC-1"], ["HUVEC-02", "HUVEC-04"]]))
+    first, second = caught.value.problems
+    assert first.startswith("folds.held_out: fold 0 holds out HUVEC-1, but train has no such experiment")
+    assert "HUVEC-01" in first and "fold 1 holds out HUVEC-04" in second
+
+
+def test_an_explicit_fold_that_never_learns_a_class_is_an_error() -> None:
+    sites = screen_table({"HUVEC": 3})
+    sites.loc[(sites["experiment"] == "HUVEC-03") & (sites["sirna"] == 5), "sirna"] = 16
+    with pytest.raises(BadInput, match="fold 1 holds out every experiment with class 16"):
+        assign_folds(sites, FoldSettings(count=2, held_out=[["HUVEC-01"], ["HUVEC-03"]]))
+
+
+def test_a_single_fold_trains_on_everything() -> None:
+    sites = screen_table({"HUVEC": 3})
+    folds = assign_folds(sites, FoldSettings(count=1))
+    assert folds["fold"].tolist() == [-1, -1, -1] and not held_out(sites, folds, 0).any()
+    assert FoldSettings(count=1).nothing_held_out and FoldSettings(count=2, held_out=[[], []]).nothing_held_out
+    assert not FoldSettings(count=2).nothing_held_out and not FoldSettings(count=1, held_out=[["a"]]).nothing_held_out
+
+
+@needs_data
+def test_the_folds_of_config_yaml_are_deepnoise_s() -> None:
+    """The released code's, by number: every fold holds out every cell type and learns every class."""
+    released = """HEPG2-04 HUVEC-06 HUVEC-09 RPE-03 U2OS-02 · HEPG2-03 HUVEC-05 HUVEC-08 RPE-02 U2OS-01 ·
+        HEPG2-02 HUVEC-04 HUVEC-07 RPE-01 U2OS-03 · HEPG2-01 HUVEC-03 HUVEC-06 RPE-04 U2OS-03 ·
+        HEPG2-05 HUVEC-07 HUVEC-10 RPE-05 U2OS-01"""
+    settings = read_config([Path(__file__).resolve().parents[2] / "config.yaml"]).folds
+    assert settings.held_out == [part.split() for part in released.split("·")]
+    sites = kaggle_table("kaggle-original")
+    folds = assign_folds(sites, settings)
+    for fold in range(5):
+        held = held_out(sites, folds, fold)
+        assert sorted(set(sites["experiment"][held])) == sorted(settings.held_out[fold])
+        assert {name.split("-")[0] for name in settings.held_out[fold]} == {"HEPG2", "HUVEC", "RPE", "U2OS"}
+        train = sites[(sites["dataset"] == "train") & (sites["well_type"] == "treatment") & ~held]
+        assert train["sirna"].nunique() == 1_108
+    assert set(folds.loc[folds["twin_of"] != "", "group"]) == {"HUVEC-07", "RPE-03"}
 
 
 @needs_data
@@ -195,9 +256,8 @@ def test_every_fold_of_mitocheck_learns_every_class(seed: int) -> None:
     ).assign(dataset="train", row=-1, column=-1, cell_type="cells", well_type="treatment")
     assert len(names) == 16 and sites["plate_id"].nunique() == 45
     folds = assign_folds(sites, FoldSettings(count=5, group="plate_id", stratify="label", seed=seed))
-    fold = fold_of(sites, folds)
-    sizes = np.bincount(fold)
+    sizes = np.array([held_out(sites, folds, f).sum() for f in range(5)])
     print("sites per fold", sizes)
     for f in range(5):
-        assert set(sites["sirna"][fold != f]) == set(range(16))
+        assert set(sites["sirna"][~held_out(sites, folds, f)]) == set(range(16))
     assert sizes.max() < 1.6 * sizes.min()

@@ -1,6 +1,7 @@
 """The teacher is the average it should be, and learns from sites without labels but never their labels."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,10 @@ import tiny_training as tiny
 import torch
 
 from cellsignal.config.learning import MeanTeacher
+from cellsignal.config.load import read_config
 from cellsignal.mean_teacher import Teacher, average, consistency_weight, decay
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = tiny.TEACHER
 
 
@@ -34,9 +37,31 @@ def test_the_average_of_a_constant_student_has_its_closed_form_for_parameters_an
 
 def test_the_decay_is_that_of_the_last_reached_entry():
     settings = MeanTeacher()
-    at = [decay(progress, settings) for progress in (0, 0.2499, 0.25, 0.5, 0.75, 1)]
+    at = [decay(progress, 0.0, settings) for progress in (0, 0.2499, 0.25, 0.5, 0.75, 1)]
     assert at == [0.5, 0.5, 0.9, 0.99, 0.999, 0.999]
-    assert decay(0.1, MeanTeacher(decay=[[0.5, 0.9]])) == 0.0
+    assert decay(0.1, 0.0, MeanTeacher(decay=[[0.5, 0.9]])) == 0.0
+
+
+def test_the_decay_of_deepnoises_code_steps_at_epochs_of_each_fine_tune_whatever_its_length():
+    finetune = read_config([ROOT / "config.yaml"]).finetune
+    at = [decay(0.5, epoch, finetune.mean_teacher) for epoch in (0, 0.99, 1, 9.9, 10, 19.9, 20, 160)]
+    assert at == [0.5, 0.5, 0.9, 0.9, 0.99, 0.99, 0.999, 0.999]
+
+
+def test_epochs_reach_the_teacher_unscaled(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("cellsignal.mean_teacher.decay", lambda progress, epoch, settings: seen.append(epoch) or 0.9)
+    settings = MeanTeacher(decay=None, decay_epochs=[[0, 0.5], [1, 0.9]], consistency=0.0)
+    tiny.run(tmp_path / "s", mean_teacher=settings, epochs_factor=0.5)  # 1.5 epochs of 6 batches
+    assert seen == pytest.approx([step / 6 for step in range(9)])
+
+
+def test_one_of_both_kinds_of_decay_is_given():
+    for both in ({"decay": [[0.0, 0.5]], "decay_epochs": [[0, 0.5]]}, {"decay": None}):
+        with pytest.raises(ValueError, match="expected one of them, the other null"):
+            MeanTeacher(**both)
+    with pytest.raises(ValueError, match="decay_epochs: starts"):
+        MeanTeacher(decay=None, decay_epochs=[[1, 0.5], [1, 0.9]])
 
 
 def test_the_consistency_ramp_starts_at_exp_minus_5_and_ends_at_the_weight():

@@ -1,5 +1,6 @@
 """Every recipe is a valid overlay with a header that says what it is, and those of published systems are theirs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,42 @@ def test_the_explained_model_is_the_papers() -> None:
 def test_the_capstones_models_and_schedule_are_its_own() -> None:
     recipe = read("capstone.yaml")
     assert [model.backbone for model in recipe.models] == ["resnet50", "resnet18", "capstone_cnn"]
+    assert [model.pretrained for model in recipe.models] == [True, True, False]
+    assert {model.normalization for model in recipe.models} == {"none"} and not recipe.models[2].head_bias
+    changed = {key: value for key, value in recipe.augment.model_dump().items() if value}
+    assert changed == {} and recipe.predict.views == 1  # no further transformation
     for step in (recipe.train, recipe.finetune and recipe.finetune.optimization):
         assert step and (step.optimizer, step.rate, step.schedule.kind) == ("adam", 3e-4, "exponential")
+        assert step.schedule.gamma == 0.95
         assert step.epochs == 15 and step.select == "best" and step.patience is not None
+
+
+def test_the_capstones_other_setting_is_the_one_of_its_header() -> None:
+    (command,) = re.findall(r"--config recipe=capstone_fast .*}}}'", (ROOT / "recipes/capstone.yaml").read_text(), re.S)
+    given = dict(re.findall(r"(\w+)='(.*?)'", command))
+    recipe = read_config(
+        [ROOT / "config.yaml", ROOT / "recipes/capstone.yaml"], {key: yaml.safe_load(text) for key, text in given.items()}
+    )
+    for step in (recipe.train, recipe.finetune and recipe.finetune.optimization):
+        assert step and (step.rate, step.schedule.kind, step.schedule.gamma) == (6e-4, "exponential", 0.9)
+
+
+def test_deepnoises_stage_2_is_its_code() -> None:
+    """SGD without momentum; three views; EMA steps at epochs; pseudo-labels weak, without margin, each by its count."""
+    recipe = read()
+    assert recipe.finetune is not None
+    second = recipe.finetune.optimization
+    assert (second.optimizer, second.momentum, second.rate, second.weight_decay) == ("sgd", 0.0, 0.1, 2e-4)
+    assert (recipe.finetune.mean_teacher.consistency, recipe.finetune.mean_teacher.ramp_epochs) == (100.0, 5)
+    assert recipe.finetune.mean_teacher.decay_epochs == [[0, 0.5], [1, 0.9], [10, 0.99], [20, 0.999]]
+    labels = recipe.pseudo_labels
+    assert (labels.view, labels.start_epochs, labels.weight, labels.supervised_weight) == ("weak", 20, 0.05, 0.95)
+
+
+@pytest.mark.parametrize("name", ["explain.yaml", "explain_small.yaml"])
+def test_the_explained_models_never_see_controls(name: str) -> None:
+    """So that controls are junk classes of the template matrices, and a negative control is unknown."""
+    recipe = read(name)
+    assert recipe.finetune is not None
+    assert not recipe.train.controls and not recipe.finetune.optimization.controls
+    assert recipe.pseudo_labels.average == "each" and recipe.pseudo_labels.view == "same"

@@ -1,9 +1,14 @@
 """Learning rates at the points that a recipe names."""
 
+from pathlib import Path
+
 import pytest
 
-from cellsignal.config.learning import Optimization, Schedule
+from cellsignal.config.learning import Optimization, PseudoLabelLoss, Schedule
+from cellsignal.config.load import read_config
 from cellsignal.schedules import learning_rate, pseudo_label_share, scaled, total_steps
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(epochs: float, rate: float = 1.0, **schedule: object) -> Optimization:
@@ -70,7 +75,17 @@ def test_a_run_has_at_least_one_step_and_takes_fractions_of_an_epoch():
 
 
 def test_the_pseudo_labels_weight_is_0_up_to_t1_and_full_from_t2():
-    at = [pseudo_label_share(t, [0.2, 0.6]) for t in (0, 0.2, 0.3, 0.4, 0.6, 1)]
+    ramp = PseudoLabelLoss(ramp=[0.2, 0.6])
+    at = [pseudo_label_share(t, 0.0, ramp) for t in (0, 0.2, 0.3, 0.4, 0.6, 1)]
     assert at == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
-    assert pseudo_label_share(0.0, None) == 1.0
-    assert [pseudo_label_share(t, [0.5, 0.5]) for t in (0.5, 0.51)] == [0.0, 1.0]
+    assert pseudo_label_share(0.0, 0.0, PseudoLabelLoss()) == 1.0
+    step = PseudoLabelLoss(ramp=[0.5, 0.5])
+    assert [pseudo_label_share(t, 0.0, step) for t in (0.5, 0.51)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("r", "start"), [(1.0, 20), (0.5, 10), (0.25, 5)])
+def test_deepnoises_pseudo_labels_start_after_20_r_epochs(r, start):
+    recipe = read_config([ROOT / "config.yaml"]).pseudo_labels
+    at = [pseudo_label_share(0.9, epoch, recipe, r) for epoch in (0, start - 0.01, start, 100)]
+    assert at == [0.0, 0.0, 1.0, 1.0]
+    assert (recipe.weight, recipe.supervised_weight, recipe.view) == (0.05, 0.95, "weak")

@@ -146,8 +146,8 @@ def test_the_state_before_a_loss_that_is_not_finite_is_kept_and_good(tmp_path, m
     whole = weights(tiny.run(tmp_path / "whole"))
     real, calls = tiny.train.__globals__["classification_loss"], []
 
-    def spoiled(*arguments):
-        calls.append(loss := real(*arguments))
+    def spoiled(*arguments, **named):
+        calls.append(loss := real(*arguments, **named))
         if len(calls) < 9:
             return loss
         return loss * float("nan") if what == "loss" else loss + (loss - loss.detach()).clamp_min(0).sqrt()

@@ -80,6 +80,27 @@ def test_a_held_out_experiment_is_never_trained_on_nor_are_its_controls(screen: 
     assert {site.split("_")[0] for site in ids(rows, "validation")} == held_out
 
 
+def test_a_fold_that_holds_out_nothing_trains_on_all_and_validates_only_if_it_need_not(screen: Screen) -> None:
+    folds = pd.DataFrame({"group": sorted(FOLD_OF), "fold": -1})
+    rows = rows_of(screen, 0, controls=False, folds=folds, validated=False)
+    train = (screen.sites["dataset"] == "train") & (screen.sites["well_type"] == "treatment")
+    assert ids(rows, "train") == sorted(screen.sites.loc[train, "site_id"]) and not ids(rows, "validation")
+    with pytest.raises(BadInput, match="no sites to validate on, but select: best or patience asks for them"):
+        rows_of(screen, 0, controls=False, folds=folds, validated=True)
+    roles = prediction_roles(screen.sites, folds, 0)
+    test = (screen.sites["dataset"] == "test") & (screen.sites["well_type"] == "treatment")
+    assert roles.tolist() == ["test" if here else "" for here in test]
+
+
+def test_an_experiment_of_two_folds_is_held_out_of_both(screen: Screen) -> None:
+    twice = sorted(FOLD_OF)[0]
+    folds = pd.DataFrame({"group": [*sorted(FOLD_OF), twice], "fold": [0, *[1] * (len(FOLD_OF) - 1), 1]})
+    for fold in (0, 1):
+        rows = rows_of(screen, fold, controls=True, folds=folds)
+        assert twice not in {site.split("_")[0] for site in ids(rows, "train")}
+        assert twice in {site.split("_")[0] for site in ids(rows, "validation")}
+
+
 def test_folds_by_plate_hold_out_plates(screen: Screen) -> None:
     plates = sorted(screen.sites.loc[screen.sites["dataset"] == "train", "plate_id"].unique())
     folds = pd.DataFrame({"group": plates, "fold": [i % 2 for i in range(len(plates))]})

@@ -4,12 +4,12 @@ from projects import OVERLAY, Project
 
 
 def test_wrong_settings_are_named_with_file_key_and_what_to_write(fresh: Project) -> None:
-    (fresh.folder / OVERLAY).write_text("train: {weight_decai: 0.1, rate: 3e-4}\nfolds: {count: 1}\n")
+    (fresh.folder / OVERLAY).write_text("train: {weight_decai: 0.1, rate: 3e-4}\nfolds: {count: 0}\n")
     output = fresh.fail("all")
     assert "configuration: 3 problems" in output
     assert f"{OVERLAY}: train.weight_decai: unknown key (did you mean `weight_decay`?)" in output
     assert f"{OVERLAY}: train.rate: '3e-4' is text, not a number" in output and "write 3.0e-4" in output
-    assert f"{OVERLAY}: folds.count: input should be greater than or equal to 2, found 1" in output
+    assert f"{OVERLAY}: folds.count: input should be greater than or equal to 1, found 0" in output
     assert not (fresh.folder / "results").exists()
 
 

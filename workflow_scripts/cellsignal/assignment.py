@@ -82,7 +82,7 @@ def balance(
         ]
     if method == "none":
         return BalanceResult(p.argmax(axis=1), p.astype(np.float32), rotations, log)
-    _check_rule(wells, allowed, method, train_wells)
+    check_rule(wells, allowed, method, train_wells)
     unit = "plate_id" if method == "uniqueness" else "experiment"
     assigned = np.full(len(p), -1, dtype=np.int64)
     for name, rows, columns in _blocks(wells, allowed, unit):
@@ -140,9 +140,12 @@ def _blocks(
                 yield plate, part, np.flatnonzero(allowed[part[0]])
 
 
-def _check_rule(wells: pd.DataFrame, allowed: NDArray[np.bool_], method: str, train_wells: pd.DataFrame | None) -> None:
-    """Raise BadInput if a class cannot occur once per experiment (`uniqueness`: per plate)."""
-    problems = []
+def check_rule(wells: pd.DataFrame, allowed: NDArray[np.bool_], method: str, train_wells: pd.DataFrame | None) -> None:
+    """Raise BadInput if a class cannot occur once per experiment (`uniqueness`: per plate).
+
+    `allowed` (wells, classes) says which classes each well may hold; the other arguments are those of `balance`.
+    """
+    problems: list[str] = []
     if train_wells is not None and (reason := repeated_classes(train_wells)):
         problems.append(reason)
     for name, rows, columns in _blocks(wells, allowed, "plate_id" if method == "uniqueness" else "experiment"):

@@ -38,6 +38,12 @@ class Draws:
     def normal(self, n: int, *shape: int) -> Tensor:
         return self._draw(lambda m: torch.randn((m, *shape), generator=self.generator), n)
 
+    def of(self, positions: Tensor) -> "Draws":
+        """The same for some of the sites at hand, (m,) int64 positions among them."""
+        if self.whole is None or self.part is None:
+            raise ValueError("draws of a part need the size of the whole batch, and the positions at hand")
+        return Draws(self.generator, self.whole, self.part[positions])
+
     def integers(self, below: int, n: int) -> Tensor:
         return self._draw(lambda m: torch.randint(below, (m,), generator=self.generator), n)
 
@@ -58,7 +64,8 @@ def standardize(
 
     `pixels` uint8 or uint16 (n, c, h, w), `mean` and `std` float32 (n, c) on the CPU. With `settings`, mean
     and std are jittered uniformly by ±`statistics_jitter` (DeepNoise's code), and the result is multiplied by
-    exp(N(0, `gain`)) and shifted by N(0, `offset`), each per site and channel.
+    exp(N(0, `gain`)) and shifted by N(0, `offset`), each per site and channel; grey levels are first multiplied by
+    a plane through 1 at the centre, of random direction and a slope up to `illumination`.
     """
     factor, shift = 1.0 / std, -mean / std
     if settings is not None and draws is not None:
@@ -73,15 +80,26 @@ def standardize(
             shift = shift + settings.offset * draws.normal(n, channels)
     device = pixels.device
     factor, shift = (value.to(device, non_blocking=True)[:, :, None, None] for value in (factor, shift))
-    return pixels.to(torch.float32, copy=True).mul_(factor).add_(shift)
+    light = pixels.to(torch.float32, copy=True)
+    if settings is not None and draws is not None and settings.illumination:
+        light.mul_(_illumination(len(pixels), *pixels.shape[2:], settings.illumination, draws).to(device))
+    return light.mul_(factor).add_(shift)
+
+
+def _illumination(n: int, height: int, width: int, largest: float, draws: Draws) -> Tensor:
+    """Fields (n, 1, h, w): 1 + slope · (x cos φ + y sin φ), x and y from -1 to 1 between the borders."""
+    slope, angle = draws.uniform(-largest, largest, n), draws.uniform(0.0, 2.0 * math.pi, n)
+    y, x = ((torch.arange(size) + 0.5) * 2.0 / size - 1.0 for size in (height, width))
+    along = angle.cos()[:, None, None] * x + angle.sin()[:, None, None] * y[:, None]
+    return (1.0 + slope[:, None, None] * along)[:, None]
 
 
 def augment(batch: Tensor, settings: AugmentSettings, draws: Draws, weak: bool = False) -> Tensor:
     """Moved, turned and partly erased copy of `batch`, standardized float (n, c, h, w), per-site choices.
 
-    In this order: flips and 90° rotations; zoom, crop, shift and free rotation in one resampling (left out
-    where none is asked; the image is mirrored beyond its border); erasing of one rectangle to 0, the group's
-    mean. `weak` stops after the flips and rotations.
+    In this order: flips and 90° rotations; zoom, crop, shift, free rotation, shear and perspective in one
+    resampling (left out where none is asked; the image is mirrored beyond its border); salt-and-pepper noise;
+    erasing of one rectangle to 0, the group's mean. `weak` stops after the flips and rotations.
 
     Raises:
         BadInput: 90° rotations of images that are not square.
@@ -90,8 +108,11 @@ def augment(batch: Tensor, settings: AugmentSettings, draws: Draws, weak: bool =
         batch = _flip_and_turn(batch, settings, draws)
     if weak:
         return batch
-    if settings.scale or settings.crop or settings.shift or settings.rotate_degrees:
+    moves = (settings.scale, settings.crop, settings.shift, settings.rotate_degrees, settings.shear)
+    if any(moves) or settings.perspective:
         batch = _resample(batch, settings, draws)
+    if settings.salt_pepper:
+        batch = _salt_and_pepper(batch, settings.salt_pepper, draws)
     if settings.erase:
         batch = _erase(batch, settings.erase, draws)
     return batch
@@ -141,12 +162,28 @@ def _resample(batch: Tensor, settings: AugmentSettings, draws: Draws) -> Tensor:
         zoom = zoom / side
         shift = shift + (1.0 - side)[:, None] * draws.uniform(-1.0, 1.0, n, 2)
     cosine, sine, aspect = angle.cos() / zoom, angle.sin() / zoom, height / width
+    slant = draws.uniform(-settings.shear, settings.shear, n) * aspect if settings.shear else torch.zeros(n)
     rows = [
-        torch.stack([cosine, -sine * aspect, shift[:, 0]], 1),
-        torch.stack([sine / aspect, cosine, shift[:, 1]], 1),
+        torch.stack([cosine, cosine * slant - sine * aspect, shift[:, 0]], 1),
+        torch.stack([sine / aspect, sine / aspect * slant + cosine, shift[:, 1]], 1),
     ]
     grid = F.affine_grid(torch.stack(rows, 1).to(batch.device), list(batch.shape), align_corners=False)
+    if settings.perspective:
+        nearer = draws.uniform(-settings.perspective, settings.perspective, n, 2)
+        y, x = ((torch.arange(size) + 0.5) * 2.0 / size - 1.0 for size in (height, width))
+        depth = 1.0 + nearer[:, 0, None, None] * x + nearer[:, 1, None, None] * y[:, None]
+        grid = grid / depth[..., None].to(batch.device)
     return F.grid_sample(batch, grid.to(batch.dtype), padding_mode="reflection", align_corners=False)
+
+
+def _salt_and_pepper(batch: Tensor, largest: float, draws: Draws) -> Tensor:
+    """Up to a share `largest` of an image's pixels as the brightest or, as many, the darkest value of their channel."""
+    n, _, height, width = batch.shape
+    share = draws.uniform(0.0, largest, n)[:, None, None]
+    place = draws.uniform(0.0, 1.0, n, height, width)
+    salt, pepper = ((place < share / 2)[:, None], ((place >= share / 2) & (place < share))[:, None])
+    batch = torch.where(salt.to(batch.device), batch.amax((2, 3), keepdim=True), batch)
+    return torch.where(pepper.to(batch.device), batch.amin((2, 3), keepdim=True), batch)
 
 
 def _erase(batch: Tensor, probability: float, draws: Draws) -> Tensor:

@@ -32,9 +32,10 @@ from timm.models.xception import Block, Xception
 
 
 class XceptionWide(Xception):
-    """Xception with a 7 x 7 stem of 64 and 128 channels and a middle flow of 1,024 instead of 728.
+    """Xception with a 7 x 7 stem of 64 and 128 channels, entry blocks of 256, 384 and 1,024, and 1,024 in the middle.
 
-    DeepNoise's second backbone (Yang et al. 2023), after its released code.
+    DeepNoise's second backbone (Yang et al. 2023), after its released code. Xception has 128, 256 and 728. The exit
+    flow, 1,024, 1,536 and 2,048, is Xception's.
     """
 
     def __init__(self, in_chans: int = 3, **options: Any) -> None:
@@ -43,14 +44,15 @@ class XceptionWide(Xception):
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 128, 3, bias=False)
         self.bn2 = nn.BatchNorm2d(128)
-        self.block1 = Block(128, 128, 2, 2, start_with_relu=False)
-        self.block3 = Block(256, 1024, 2, 2)
+        self.block1 = Block(128, 256, 2, 2, start_with_relu=False)
+        self.block2 = Block(256, 384, 2, 2)
+        self.block3 = Block(384, 1024, 2, 2)
         for number in range(4, 12):
             setattr(self, f"block{number}", Block(1024, 1024, 3, 1))
         self.block12 = Block(1024, 1024, 2, 2, grow_first=False)
         self.feature_info = [
             {**stage, "num_chs": width}
-            for stage, width in zip(self.feature_info, (128, 128, 256, 1024, 2048), strict=True)
+            for stage, width in zip(self.feature_info, (128, 256, 384, 1024, 2048), strict=True)
         ]
         self.pretrained_cfg = {"first_conv": "conv1", "classifier": "fc"}
         for module in self.modules():  # as timm's Xception

@@ -38,6 +38,8 @@ class Share:
     labelled: int  # labelled sites of the share
     weight_labelled: float  # of a mean over the share's labelled sites
     weight_all: float  # of a mean over all sites of the share
+    known: float = 1.0  # labelled sites ÷ those with a known label, in the whole batch
+    pseudo: float = 1.0  # labelled sites ÷ pseudo-labelled ones, likewise
 
 
 class Group:
@@ -46,8 +48,8 @@ class Group:
     def __init__(self, device: torch.device) -> None:
         self.n, self.rank, self.device = processes(), rank(), device
 
-    def share(self, labelled: int, unlabelled: int = 0) -> Share:
-        """This process's share of a batch of labelled and unlabelled sites.
+    def share(self, labelled: int, unlabelled: int = 0, pseudo: int = 0) -> Share:
+        """This process's share of a batch of labelled sites, of which some are `pseudo`-labelled, and unlabelled ones.
 
         Raises BadInput where there are more processes than labelled sites.
         """
@@ -56,7 +58,9 @@ class Group:
         of_labelled, of_others = np.arange(self.rank, labelled, self.n), np.arange(self.rank, unlabelled, self.n)
         whole, n, m = labelled + unlabelled, len(of_labelled), len(of_others)
         positions = np.concatenate([of_labelled, labelled + of_others])
-        return Share(positions, whole, n, self.n * n / labelled, self.n * (n + m) / whole)
+        weight_labelled, weight_all = self.n * n / labelled, self.n * (n + m) / whole
+        known, given = labelled / max(1, labelled - pseudo), labelled / max(1, pseudo)
+        return Share(positions, whole, n, weight_labelled, weight_all, known, given)
 
     @contextmanager
     def wrap(self, model: nn.Module, sync_batch_norm: bool) -> Iterator[nn.Module]:

@@ -1,7 +1,7 @@
 """Class probabilities of wells: the mean over their sites, and over models and folds.
 
 The softmax is over classes. (The code released with DeepNoise takes it over the wells.) A train well is
-voted on only by the models whose fold held it out: the predictions file says so in its role.
+voted on only by the models whose folds held it out: the predictions file says so in its role.
 """
 
 from collections.abc import Iterable, Sequence
@@ -68,8 +68,8 @@ def ensemble(files: Sequence[PredictionFile], sites: pd.DataFrame) -> WellProbab
         sites: site table, or at least its columns `site_id` and `well_id`.
 
     Raises:
-        BadInput: no predictions; class counts differ; a site is unknown, is predicted twice by one model and
-            fold, or is out of fold in two folds of one model; a well has two roles.
+        BadInput: no predictions; class counts differ; a site is unknown, or is predicted twice by one model and
+            fold; a well has two roles.
     """
     wells = np.unique(sites["well_id"].to_numpy(dtype=str))
     site_ids = pd.Index(sites["site_id"].to_numpy(dtype=str))
@@ -77,7 +77,7 @@ def ensemble(files: Sequence[PredictionFile], sites: pd.DataFrame) -> WellProbab
     roles = np.full(len(wells), "", dtype=object)
     votes = np.zeros(len(wells), dtype=np.int64)
     total: NDArray[np.float64] | None = None
-    seen: dict[str, NDArray[np.bool_]] = {}  # who predicted a site already: no site may vote twice
+    seen: dict[str, NDArray[np.bool_]] = {}  # the sites that a model of a fold predicted already
     problems: list[str] = []
     for file in sorted(files, key=lambda file: (file.model, file.fold, str(file.path))):
         for site_id, role, logits in iterate_logits(file.path):
@@ -90,7 +90,7 @@ def ensemble(files: Sequence[PredictionFile], sites: pd.DataFrame) -> WellProbab
             if logits.shape[1] != total.shape[1]:
                 problems.append(f"{file.path}: {logits.shape[1]} classes; the others have {total.shape[1]}")
                 break
-            problems += _votes_twice(file, site_id, role, rows, seen, len(site_ids))
+            problems += _votes_twice(file, site_id, rows, seen, len(site_ids))
             well = well_of_site[rows]
             other = (roles[well] != "") & (roles[well] != role)
             if other.any():
@@ -109,23 +109,16 @@ def ensemble(files: Sequence[PredictionFile], sites: pd.DataFrame) -> WellProbab
 def _votes_twice(
     file: PredictionFile,
     site_id: NDArray[Any],
-    role: NDArray[Any],
     rows: NDArray[np.intp],
     seen: dict[str, NDArray[np.bool_]],
     n_sites: int,
 ) -> list[str]:
-    """Problems of sites that vote twice; notes the sites of this piece in `seen`."""
-    problems = []
-    held_out = role == "out_of_fold"
-    for who, chosen, what in (
-        (f"{file.model}, fold {file.fold}", ~held_out, "predicted twice by model"),
-        (f"{file.model}", held_out, "out of fold in two folds, or twice in one, of model"),
-    ):
-        before = seen.setdefault(who, np.zeros(n_sites, dtype=bool))
-        if (again := before[rows] & chosen).any():
-            problems.append(f"{file.path}: sites {what} {who}: {some(site_id[again])}")
-        before[rows[chosen]] = True
-    return problems
+    """Problems of sites that vote twice for one model and fold; notes the sites of this piece in `seen`."""
+    who = f"{file.model}, fold {file.fold}"
+    before = seen.setdefault(who, np.zeros(n_sites, dtype=bool))
+    again = before[rows]
+    before[rows] = True
+    return [f"{file.path}: sites predicted twice by model {who}: {some(site_id[again])}"] if again.any() else []
 
 
 def add_unseen(wells: WellProbabilities, test_wells: Iterable[str]) -> WellProbabilities:

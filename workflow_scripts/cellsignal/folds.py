@@ -1,9 +1,10 @@
-"""Cross-validation folds: whole experiments (or plates) are held out, twins together.
+"""Cross-validation folds: whole experiments (or plates) are held out; drawn, with twins together, or as the recipe says.
 
 Folds are fixed before any training and used by every stage, so that no model is ever validated on wells
 of a group it was trained on.
 """
 
+import difflib
 from typing import Any
 
 import numpy as np
@@ -77,30 +78,73 @@ def twins(sites: pd.DataFrame) -> list[set[str]]:
 
 
 def assign_folds(sites: pd.DataFrame, settings: FoldSettings) -> pd.DataFrame:
-    """Fold of every group of the train set.
+    """The groups of the train set that each fold holds out.
 
-    Greedy, as scikit-learn's `StratifiedGroupKFold`, on groups in which twins are merged: most uneven groups
-    first, each to the fold where the strata stay most even, ties in an order that follows from the seed. A
-    draw in which some fold's training part lacks a class, or a fold is empty, is drawn again, up to 50 times.
+    Explicit folds (`settings.held_out`) are taken as they are, also where they part twins. A single fold without
+    them holds out nothing. Else folds are drawn: greedily, as scikit-learn's `StratifiedGroupKFold`, on groups in
+    which twins are merged: most uneven groups first, each to the fold where the strata stay most even, ties in an
+    order that follows from the seed. A draw in which some fold's training part lacks a class, or a fold is empty, is
+    drawn again, up to 50 times.
 
     Args:
         sites: the site table.
-        settings: number of folds, what is grouped and what is spread.
+        settings: number of folds, what is grouped and what is spread, or what each fold holds out.
 
     Returns:
         group str (experiment or plate_id), fold int64 from 0, twin_of str: the first of the group's twins
-        by name (the same for each of them; "" for a group without twins); sorted by group.
+        by name (the same for each of them; "" for a group without twins); sorted by group, then fold. A row for each
+        fold that holds out the group, and one with fold −1 for a group that none does.
 
     Raises:
-        BadInput: fewer groups than folds, or no draw leaves every class in every training part.
+        BadInput: fewer groups than folds, a held-out group that train does not have, or a training part that lacks
+            a class.
     """
     train = sites[sites["dataset"] == "train"]
-    group = settings.group
-    merged = _twin_groups(sites, group) if settings.keep_twins else []
+    explicit = settings.held_out is not None
+    merged = _twin_groups(sites, settings.group) if explicit or settings.keep_twins else []
     leader = {member: min(members) for members in merged for member in members}
+    if settings.held_out is not None:
+        pairs = _explicit(train, settings.group, settings.held_out)
+    elif settings.count == 1:
+        pairs = []
+    else:
+        pairs = _drawn(train, settings, leader)
+    known = {group for group, _ in pairs}
+    never = [(group, -1) for group in train[settings.group].unique().tolist() if group not in known]
+    table = pd.DataFrame(sorted([*pairs, *never]), columns=["group", "fold"]).astype({"group": str, "fold": np.int64})
+    table["twin_of"] = [leader.get(group, "") for group in table["group"]]
+    return table
+
+
+def _explicit(train: pd.DataFrame, group: str, held_out: list[list[str]]) -> list[tuple[str, int]]:
+    """(group, fold) of the groups that the recipe holds out."""
+    names = sorted(train[group].unique().tolist())
+    problems = []
+    for fold, groups in enumerate(held_out):
+        for name in groups:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=3) or names[:3]
+                problems.append(
+                    f"folds.held_out: fold {fold} holds out {name}, but train has no such {group}; expected one of its "
+                    f"{len(names)}, such as {', '.join(near)}"
+                )
+        left = train[~train[group].isin(groups)]
+        lost = sorted(set(train["sirna"]) - set(left["sirna"]) - {-1})
+        problems += [
+            f"folds.held_out: fold {fold} holds out every {group} with class {number}, so its training part lacks it"
+            for number in lost
+        ]
+    raise_all(problems, "folds" if len(problems) > 1 else "")
+    return [(name, fold) for fold, groups in enumerate(held_out) for name in groups]
+
+
+def _drawn(train: pd.DataFrame, settings: FoldSettings, leader: dict[str, str]) -> list[tuple[str, int]]:
+    """(group, fold) of a partition of all groups; groups of one `leader` stay together."""
+    group = settings.group
     unit = train[group].map(lambda g: leader.get(g, g)).to_numpy(dtype=str)
     if (units := len(set(unit))) < settings.count:
-        together = "; ".join(f"{', '.join(sorted(m))} share one layout" for m in merged)
+        merged = {name: sorted(g for g, first in leader.items() if first == name) for name in leader.values()}
+        together = "; ".join(f"{', '.join(members)} share one layout" for _, members in sorted(merged.items()))
         raise BadInput(
             f"folds.count: {settings.count} folds of {units} train groups ({group}); expected at least as many groups"
             + (f". Kept together: {together}; folds.keep_twins: false would part them" if merged else "")
@@ -118,11 +162,10 @@ def assign_folds(sites: pd.DataFrame, settings: FoldSettings) -> pd.DataFrame:
             break
     assert best is not None
     if best[1]:
-        advice = "; folds.keep_twins: false would part twins" if merged else ""
+        advice = "; folds.keep_twins: false would part twins" if leader else ""
         raise BadInput(best[1], f"folds by {group}: no split lets every fold learn every class{advice}")
     table = pd.DataFrame({"group": train[group].to_numpy(dtype=str), "fold": best[0]}).drop_duplicates()
-    table["twin_of"] = [leader.get(g, "") for g in table["group"]]
-    return table.astype({"fold": np.int64}).sort_values("group", ignore_index=True)
+    return list(zip(table["group"].tolist(), table["fold"].tolist(), strict=True))
 
 
 def _twin_groups(sites: pd.DataFrame, group: str) -> list[set[str]]:
@@ -162,20 +205,31 @@ def _problems(fold: NDArray[np.int64], classes: NDArray[Any], unit: NDArray[Any]
     return problems
 
 
-def fold_of(sites: pd.DataFrame, folds: pd.DataFrame) -> NDArray[np.int64]:
-    """Fold of every site (sites,); −1 for test sites, which belong to none.
+def held_out(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDArray[np.bool_]:
+    """Which sites (sites,) a fold holds out; never test sites.
+
+    Args:
+        sites: site table, or some of its rows.
+        folds: fold table, as `assign_folds` makes it.
+        fold: number of the fold.
 
     Raises:
-        BadInput: a train site's group has no fold.
+        BadInput: a train site's group is not in the fold table.
     """
     train = (sites["dataset"] == "train").to_numpy()
-    fold = folds.set_index("group")["fold"]
-    by = next((c for c in ("experiment", "plate_id") if sites.loc[train, c].isin(fold.index).all()), None)
+    known = set(folds["group"])
+    by = next((c for c in ("experiment", "plate_id") if known.issuperset(sites.loc[train, c].unique())), None)
     if by is None:
-        known = sites["experiment"].isin(fold.index) | sites["plate_id"].isin(fold.index)
-        missing = sorted(set(sites.loc[train & ~known.to_numpy(), "plate_id"]))
-        raise_all([f"folds: no fold for plate {p}, nor for its experiment" for p in missing])
+        missing = sites.loc[train & ~(sites["experiment"].isin(known) | sites["plate_id"].isin(known)), "plate_id"]
+        raise_all([f"folds: no fold for plate {p}, nor for its experiment" for p in sorted(set(missing))])
         raise BadInput("folds: groups of experiments and of plates mixed; expected one kind")
-    result = np.full(len(sites), -1, np.int64)
-    result[train] = fold.loc[sites.loc[train, by]].to_numpy()
-    return result
+    return train & sites[by].isin(folds.loc[folds["fold"] == fold, "group"]).to_numpy()
+
+
+def folds_of_wells(sites: pd.DataFrame, folds: pd.DataFrame) -> dict[str, tuple[int, ...]]:
+    """The folds that hold out each train well, ascending; () of a well that none does. Test wells are left out."""
+    found: dict[str, list[int]] = {well: [] for well in sites.loc[sites["dataset"] == "train", "well_id"].tolist()}
+    for fold in sorted(set(folds["fold"].tolist()) - {-1}):
+        for well in dict.fromkeys(sites.loc[held_out(sites, folds, fold), "well_id"].tolist()):
+            found[well].append(fold)
+    return {well: tuple(numbers) for well, numbers in found.items()}

@@ -58,9 +58,17 @@ class LossCheck:
 
 
 def means(totals: Tensor, follows: bool) -> dict[str, float]:
-    """An epoch's mean loss, consistency (where there is one) and accuracy from its sums."""
-    loss, consistency, right, n = totals.tolist()
-    return {"loss": loss / n, **({"consistency": consistency / n} if follows else {}), "accuracy": right / n}
+    """An epoch's mean loss, consistency (where there is one) and accuracy.
+
+    `totals` (5,): sums of loss, consistency and right answers; labelled sites, and those of them that the supervised
+    view was of, which the right answers are among.
+    """
+    loss, consistency, right, n, seen = totals.tolist()
+    return {
+        "loss": loss / n,
+        **({"consistency": consistency / n} if follows else {}),
+        "accuracy": right / max(1.0, seen),
+    }
 
 
 def write_history(path: str | Path, history: History) -> None:

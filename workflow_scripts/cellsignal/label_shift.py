@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellsignal.calibration import FLOOR, apply_temperature, fit_temperature
 from cellsignal.ensemble import WellProbabilities
-from cellsignal.folds import fold_of
+from cellsignal.folds import folds_of_wells, held_out
 
 TOLERANCE = 1e-6  # largest change of a share in a step, at which the iteration ends
 STEPS = 1000
@@ -78,7 +78,7 @@ def shift_held_out(
 ) -> WellProbabilities:
     """Out-of-fold wells with the probabilities of each plate for its own class shares; all others as they are.
 
-    What depends on labels is taken from the other folds, as a fold's models saw nothing else: train's shares, and the
+    What depends on labels is taken from other folds, as a fold's models saw nothing else: train's shares, and the
     temperature that makes probabilities what they say, which the method takes for granted (Alexandari, Kundaje &
     Shrikumar 2020, Maximum likelihood with bias-corrected calibration is hard to beat at label shift adaptation).
 
@@ -89,19 +89,21 @@ def shift_held_out(
         pseudo_wells: as in `shifted`.
         temperature: None: fitted on the out-of-fold wells of the other folds; 1 where there are none.
     """
-    fold = fold_of(sites, folds)
-    numbered = sites.assign(fold=fold)
-    known = numbered[(sites["well_type"] == "treatment") & (sites["sirna"] >= 0)]
+    known = sites[(sites["well_type"] == "treatment") & (sites["sirna"] >= 0)]
     truth = dict(zip(known["well_id"], known["sirna"].astype(int), strict=True))
-    held_out = wells.of_role("out_of_fold")
-    plates, fold_of_well = _column(held_out, sites, "plate_id"), _column(held_out, numbered, "fold")
-    found = held_out.probability.copy()
-    for number in np.unique(fold_of_well):
-        own = fold_of_well == number
-        others = WellProbabilities(held_out.well_id[~own], held_out.probability[~own], held_out.role[~own])
+    out = wells.of_role("out_of_fold")
+    plates, of_well = _column(out, sites, "plate_id"), folds_of_wells(sites, folds)
+    # A well that several folds hold out was seen by none of their models: what those held out is left aside together.
+    voters = np.array([of_well[str(well)] for well in out.well_id] + [()], dtype=object)[:-1]
+    found = out.probability.copy()
+    for numbers in sorted(set(voters)):
+        own = np.array([v == numbers for v in voters])
+        apart = np.array([not set(v) & set(numbers) for v in voters])
+        others = WellProbabilities(out.well_id[apart], out.probability[apart], out.role[apart])
         fitted = fit_temperature(others, truth).temperature if len(others.well_id) else 1.0
         calibrated = apply_temperature(found[own], fitted if temperature is None else temperature)
-        train = class_shares(sites, fold == number, found.shape[1])
+        unseen = np.any([held_out(sites, folds, number) for number in numbers], axis=0)
+        train = class_shares(sites, unseen, found.shape[1])
         found[own] = _by_plate(calibrated, plates[own], train, pseudo_wells)
     probability = wells.probability.copy()
     probability[wells.role == "out_of_fold"] = found

@@ -1,6 +1,6 @@
 """Losses: what turns logits and labels into the number that training lowers.
 
-Labels are soft, (n, classes) with rows that sum to 1: mixed images have two classes. A new margin is a
+Labels are soft, (n, classes) with rows that sum to 1: a mixed image has two classes. A new margin is a
 function (logits, model settings) → logits that a class has where it is the true one, and one line in
 `MARGINS`.
 """
@@ -53,12 +53,16 @@ def with_margin(logits: Tensor, labels: Tensor, head: str, model: ModelSettings)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, focal: float = 0.0) -> Tensor:
-    """Cross entropy of each site (n,); with `focal` γ, Σ_k y_k·(1 - p_k)^γ·(-log p_k) (Lin et al. 2017)."""
-    if not focal:
-        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    labels = labels * (1.0 - label_smoothing) + label_smoothing / labels.shape[1]
+    """Σ_k y_k·(-log p_k) of each site (n,); with `focal` γ, Σ_k y_k·(1 - p_k)^γ·(-log p_k) (Lin et al. 2017).
+
+    Rows of `labels` y may have any sum, which weighs the site. Smoothing spreads a share of that sum over all classes.
+    """
+    if label_smoothing:
+        labels = labels * (1.0 - label_smoothing) + labels.sum(1, keepdim=True) * (label_smoothing / labels.shape[1])
     log_p = logits.log_softmax(1)
-    return -(labels * (1.0 - log_p.exp()).pow(focal) * log_p).sum(1)
+    if focal:
+        labels = labels * (1.0 - log_p.exp()).pow(focal)
+    return -(labels * log_p).sum(1)
 
 
 def classification_loss(
@@ -69,22 +73,39 @@ def classification_loss(
     label_smoothing: float = 0.0,
     focal: float = 0.0,
     margin_logits: Tensor | None = None,
+    count: int | None = None,
+    margin: bool = True,
 ) -> Tensor:
-    """Weighted loss of a batch under the model's head: (1/N) Σ w_i·l_i, N the batch size.
+    """Weighted loss of a batch under the model's head: (1/N) Σ_i Σ_k w_ik·y_ik·l_ik.
 
-    Dividing by N rather than by Σ w_i keeps a batch of pseudo-labels (w = 0.05) as quiet as it should be.
-    A composite head's loss is a·CE(`logits`) + b·ArcFace(`margin_logits`), with [a, b] = `model.composite`.
+    Dividing by N rather than by Σ w keeps a batch of pseudo-labels (w = 0.05) as quiet as it should be. A
+    composite head's loss is a·CE(`logits`) + b·ArcFace(`margin_logits`), with [a, b] = `model.composite`.
+
+    Args:
+        logits: (n, classes), and `margin_logits` likewise for a composite head.
+        labels: (n, classes), y; rows sum to 1.
+        weight: w, (n,) or, for mixed labels of unlike weight, (n, classes); None: 1. A class without weight has no
+            part in the loss, nor in the margin.
+        count: N; default: n.
+        margin: False: cross entropy of `logits` alone, without the head's margin.
     """
+    if weight is not None:
+        weight = weight[:, None] if weight.ndim == 1 else weight
+        labels, targets = labels * (weight > 0), labels * weight
+    else:
+        targets = labels
 
     def losses(logits: Tensor, head: str) -> Tensor:
-        return cross_entropy(with_margin(logits.float(), labels, head, model), labels, label_smoothing, focal)
+        return cross_entropy(with_margin(logits.float(), labels, head, model), targets, label_smoothing, focal)
 
-    if margin_logits is None:
+    if not margin:
+        every = losses(logits, "softmax")
+    elif margin_logits is None:
         every = losses(logits, model.head)
     else:
-        plain, margin = model.composite
-        every = plain * losses(logits, "softmax") + margin * losses(margin_logits, "arcface")
-    return (every if weight is None else every * weight).mean()
+        plain, of_margin = model.composite
+        every = plain * losses(logits, "softmax") + of_margin * losses(margin_logits, "arcface")
+    return every.sum() / (len(logits) if count is None else count)
 
 
 def consistency_loss(student: Tensor, teacher: Tensor) -> Tensor:

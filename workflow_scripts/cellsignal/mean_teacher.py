@@ -27,9 +27,9 @@ class Teacher:
         logits: Tensor = self.model(images, *cell_type).logits
         return logits
 
-    def update(self, student: PerturbationModel, progress: float) -> None:
-        """teacher ← a·teacher + (1 - a)·student, with the decay a of `progress` (0-1 of the run)."""
-        average(self.model, student, decay(progress, self.settings))
+    def update(self, student: PerturbationModel, progress: float, epoch: float) -> None:
+        """teacher ← a·teacher + (1 - a)·student, with the decay a of `progress` (0-1 of the run) or of `epoch`."""
+        average(self.model, student, decay(progress, epoch, self.settings))
 
 
 @torch.no_grad()
@@ -42,9 +42,10 @@ def average(teacher: PerturbationModel, student: PerturbationModel, a: float) ->
         ours[name].copy_(theirs[name])
 
 
-def decay(progress: float, settings: MeanTeacher) -> float:
-    """The decay a at `progress` (0-1) of the run: that of the last reached entry of `settings.decay`, or 0."""
-    reached = [a for start, a in settings.decay if progress >= start - 1e-9]
+def decay(progress: float, epoch: float, settings: MeanTeacher) -> float:
+    """The decay a of the last reached entry of `settings.decay` (by `progress`, 0-1) or `decay_epochs`; none: 0."""
+    at, steps = (epoch, settings.decay_epochs) if settings.decay is None else (progress, settings.decay)
+    reached = [a for start, a in steps or [] if at >= start - 1e-9]
     return reached[-1] if reached else 0.0
 
 

@@ -44,6 +44,16 @@ class Mix:
         share = self.share.to(values).view(-1, *[1] * (values.ndim - 1))
         return values.lerp(values[self.partner.to(values.device)], 1.0 - share)
 
+    def weights(self, labels: Tensor, weight: Tensor) -> Tensor:
+        """Weights (n, classes) of mixed labels: each of the two classes has that of the site which it comes from.
+
+        `labels` (n, classes) and `weight` (n,) are those before mixing. If both sites are of one class, it has the
+        mean of their weights by λ. Classes that a mixed site does not have get 0.
+        """
+        mixed = self.values(labels)
+        weighted = self.values(labels * weight[:, None])
+        return torch.where(mixed > 0, weighted / mixed.clamp(min=1e-12), torch.zeros_like(mixed))
+
 
 def draw_mix(shape: torch.Size, settings: AugmentSettings, draws: Draws) -> Mix | None:
     """How to mix a batch of images of `shape` (n, c, h, w); None where the settings ask for no mixing.

@@ -71,7 +71,7 @@ class PerturbationModel(nn.Module):
         self.neck = build_neck(settings, features)
         self.head: nn.Module
         if settings.head in ("softmax", "composite"):
-            self.head = nn.Linear(width, n_classes)
+            self.head = nn.Linear(width, n_classes, bias=settings.head_bias)
         else:
             self.head = CosineHead(width, n_classes, settings.scale)
         self.margin_head = CosineHead(width, n_classes, settings.scale) if settings.head == "composite" else None

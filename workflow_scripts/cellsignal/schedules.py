@@ -1,10 +1,10 @@
 """Learning rates over a run, as a pure function of the step."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from cellsignal.config.learning import Optimization, Schedule
+from cellsignal.config.learning import Optimization, PseudoLabelLoss, Schedule
 
 ONE_CYCLE_START = 25.0  # the peak rate over the first one (Smith & Topin 2018; fastai, PyTorch)
 
@@ -47,14 +47,17 @@ def learning_rate(step: int, steps_per_epoch: int, optimization: Optimization) -
     return SCHEDULES[schedule.kind](moment, peak, schedule)
 
 
-def pseudo_label_share(progress: float, ramp: Sequence[float] | None) -> float:
-    """α(t) / α_f at `progress` (0-1 of the run), for `ramp` [T1, T2]: 0 up to T1, (t - T1) / (T2 - T1), then 1.
+def pseudo_label_share(progress: float, epoch: float, settings: PseudoLabelLoss, epochs_factor: float = 1.0) -> float:
+    """α / α_f at `progress` (0-1 of the run) and `epoch`: 0 before the start, (t - T1) / (T2 - T1) on the ramp, then 1.
 
-    Lee (2013), Pseudo-Label, eq. 16. (The explainability paper's text drops α_f between T1 and T2.)
+    Lee (2013), Pseudo-Label, eq. 16. (The explainability paper's text drops α_f between T1 and T2.) The start in epochs
+    is multiplied by `epochs_factor`: DeepNoise's 20 r.
     """
-    if ramp is None:
+    if epoch < settings.start_epochs * epochs_factor - 1e-9:
+        return 0.0
+    if settings.ramp is None:
         return 1.0
-    start, end = ramp
+    start, end = settings.ramp
     if progress <= start:
         return 0.0
     return 1.0 if progress >= end else (progress - start) / (end - start)

@@ -96,9 +96,8 @@ class Needs:
 
     @property
     def train_minutes(self) -> int:
-        """Stage 1 on one GPU."""
-        folds = self.config.folds.count
-        return _minutes(self.config.train.epochs * self.sites * (folds - 1) / folds * self.pixels / TRAINED)
+        """Stage 1 on one GPU. All sites, as a fold may hold out few or none."""
+        return _minutes(self.config.train.epochs * self.sites * self.pixels / TRAINED)
 
     def finetune_minutes(self, cell_type: str) -> int:
         """A fine-tune on one GPU: as many unlabelled sites as labelled ones."""

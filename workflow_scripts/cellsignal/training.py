@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from cellsignal.augment import Draws
-from cellsignal.batch import batches_per_epoch, epoch_batches, prepare, shared_out
+from cellsignal.batch import Views, batches_per_epoch, epoch_batches, prepare, shared_out
 from cellsignal.checkpoints import Checkpoints, catch_sigterm, fingerprint, state_tensors
-from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization
+from cellsignal.config.learning import AugmentSettings, MeanTeacher, Optimization, PseudoLabelLoss
 from cellsignal.devices import autocast, choose_device, gradient_scaler, place, reproducible
 from cellsignal.distributed import process_group
 from cellsignal.errors import raise_all
@@ -56,17 +55,16 @@ def train(
     unlabelled: TrainingSites | None = None,
     mean_teacher: MeanTeacher | None = None,
     epochs_factor: float = 1.0,
-    pseudo_label_ramp: Sequence[float] | None = None,
+    pseudo_labels: PseudoLabelLoss | None = None,
     device: str | torch.device | None = None,
 ) -> TrainingResult:
     """Train `model` in place for the asked epochs; the result is the last epoch, or the best where that is asked.
 
-    With `mean_teacher`, a teacher follows the student; while its consistency weighs anything, the student
-    sees weakly and the teacher strongly augmented views of the labelled and the `unlabelled` sites, and
-    validation is the teacher's. Pseudo-labelled sites are labelled ones of lower weight. Training is
-    resumed from `state_dir` where that holds a state of the very same run, and continues bit-identically on
-    a CPU with the same number of threads; remove the state with `checkpoints.clear_state` once the results
-    are written. SIGTERM saves the state and ends the process. Processes that torchrun started share every batch
+    With `mean_teacher`, a teacher follows the student, and validation is the teacher's; if its consistency weighs
+    anything, the student also sees weakly, and the teacher strongly augmented views of the labelled and the
+    `unlabelled` sites (`batch.Views`). Pseudo-labelled sites are labelled ones of lower weight. Training is resumed
+    from `state_dir` where that holds a state of the very same run, and continues bit-identically on a CPU with the
+    same number of threads; remove the state with `checkpoints.clear_state` once the results are written. SIGTERM saves the state and ends the process. Processes that torchrun started share every batch
     out among themselves and end with the same weights; the first writes state, history and log.
 
     Args:
@@ -83,7 +81,7 @@ def train(
         unlabelled: sites whose classes are not used.
         mean_teacher: settings of the teacher.
         epochs_factor: multiple of the epochs and the schedule.
-        pseudo_label_ramp: [T1, T2] of the weight of pseudo-labels (`schedules.pseudo_label_share`).
+        pseudo_labels: how pseudo-labelled sites are learned from; default: as labelled ones.
         device: default: a GPU if there is one.
 
     Raises:
@@ -100,10 +98,10 @@ def train(
     sites = labelled + unlabelled
     settings = [
         part and part.model_dump(mode="json", exclude={"checkpoint_minutes"})
-        for part in (optimization, augment, mean_teacher, model.settings)
+        for part in (optimization, augment, mean_teacher, pseudo_labels, model.settings)
     ]
     arrays = {name: np.asarray(array) for name, array in vars(sites).items()}
-    run = fingerprint([settings, epochs_factor, pseudo_label_ramp, seed, len(labelled)], arrays, model)
+    run = fingerprint([settings, epochs_factor, seed, len(labelled)], arrays, model)
 
     optimization = scaled(optimization, epochs_factor)
     per_epoch, accumulate = batches_per_epoch(labelled, optimization), optimization.accumulate
@@ -119,7 +117,8 @@ def train(
         modules["best"] = copy.deepcopy(judged)
     optimizer = create_optimizer(student, optimization)
     scaler = gradient_scaler(device, optimization.amp)
-    totals = torch.zeros(4, dtype=torch.float64, device=device)  # of an epoch: loss, consistency, right, sites
+    pseudo_labels = pseudo_labels or PseudoLabelLoss()
+    totals = torch.zeros(5, dtype=torch.float64, device=device)  # of an epoch: see `history.means`
     losses = LossCheck(LOSS_CHECK_STEPS if device.type == "cuda" else 1, getattr(reader, "site_id", None))
 
     checkpoints = Checkpoints(state_dir, run, optimization.checkpoint_minutes, log)
@@ -151,33 +150,40 @@ def train(
             end = min((epoch + 1) * per_epoch, n_steps)
             student.train()
             whole = epoch_batches(labelled, len(unlabelled), optimization, seed, epoch, range(step, end), per_epoch)
-            wanted = shared_out(whole, len(labelled), group)
+            wanted = shared_out(whole, labelled, group)
             for (chosen, share), pixels in prefetch(lambda part: reader.read(sites.rows[part[0]]), wanted):
-                # Everything random in a step follows from seed and step, so a resumed run goes on exactly.
-                draws = Draws(seed_step(seed, step), share.whole, torch.from_numpy(share.positions))
                 rate = learning_rate(step, per_epoch, optimization)
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
 
-                n = share.labelled  # which come first
-                alpha = pseudo_label_share(step / n_steps, pseudo_label_ramp)
-                batch = prepare(model, sites, chosen, n, pixels, augment, draws, device, weak=follows, alpha=alpha)
+                # Everything random in a step follows from seed and step, so a resumed run goes on exactly.
+                generator = seed_step(seed, step)
+                alpha = pseudo_label_share(step / n_steps, step / per_epoch, pseudo_labels, epochs_factor)
+                views = Views(follows, pseudo_labels, alpha)
+                batch = prepare(model, sites, chosen, share, pixels, augment, generator, device, views)
+                n, s = share.labelled, len(batch.labels)
                 with autocast(device, optimization.amp):
                     output = net(batch.seen, *batch.cell_type)
-                    _, logits, margin_logits = output.at(n)
+                    _, logits, margin_logits = output.at(s)
+                    how = (optimization.label_smoothing, optimization.focal)
                     loss = classification_loss(
-                        logits, batch.labels, model.settings, batch.weight, optimization.label_smoothing,
-                        optimization.focal, margin_logits,
-                    )  # fmt: skip
+                        logits, batch.labels, model.settings, batch.weight, *how, margin_logits, count=n
+                    )
+                    if batch.weak_labels is not None:
+                        loss = loss + classification_loss(
+                            output.logits[s:], batch.weak_labels, model.settings, batch.weak_weight, *how,
+                            count=n, margin=False,
+                        )  # fmt: skip
                     total, drift = share.weight_labelled * loss, loss.new_zeros(())
-                    if follows and teacher:
-                        drift = consistency_loss(output.logits, teacher(batch.strong, *batch.cell_type))
+                    if follows and teacher and batch.strong is not None:
+                        followed = teacher(batch.strong, *(types[s:] for types in batch.cell_type))
+                        drift = consistency_loss(output.logits[s:], followed)
                         drift_weight = consistency_weight(step / per_epoch, teacher.settings)
                         total = total + share.weight_all * drift_weight * drift
 
                 scaler.scale(total / accumulate).backward()  # type: ignore[no-untyped-call]
                 right = batch.labels.gather(1, logits.detach().argmax(1, keepdim=True)).sum()
-                totals += torch.stack([loss.detach() * n, drift.detach() * n, right, right.new_tensor(n)])
+                totals += torch.stack([loss.detach() * n, drift.detach() * n, right, *right.new_tensor([n, s])])
                 losses.add(step, sites.rows[chosen], total)
                 step += 1
                 if step < end and (step - epoch * per_epoch) % accumulate:
@@ -190,7 +196,7 @@ def train(
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
                 if teacher:
-                    teacher.update(student, (step - 1) / n_steps)
+                    teacher.update(student, (step - 1) / n_steps, (step - 1) / per_epoch)
                 looks = group.looks(step // accumulate)
                 if step < end and looks and group.any(terminated.is_set() or checkpoints.due()):
                     save()

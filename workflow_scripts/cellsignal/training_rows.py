@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellsignal.config.learning import ALL_CELL_TYPES
 from cellsignal.errors import BadInput
-from cellsignal.folds import fold_of
+from cellsignal.folds import held_out
 from cellsignal.loader import TrainingSites
 from cellsignal.normalization import Scheme, lookup
 from cellsignal.plates import SiteReader
@@ -23,11 +23,12 @@ def training_rows(
     sites: pd.DataFrame,
     folds: pd.DataFrame,
     fold: int,
-    packed: Collection[str],
+    packed: Collection[str] | None,
     controls: bool,
     cell_type: str | None = None,
     pseudo_labels: pd.DataFrame | None = None,
     unlabelled: bool = False,
+    validated: bool = True,
 ) -> pd.DataFrame:
     """The rows of one training, `site_id`, `role`, `sirna`, `weight`: role by role, each sorted by site.
 
@@ -37,25 +38,26 @@ def training_rows(
 
     Args:
         sites: site table. folds: fold table. fold: the fold that is held out.
-        packed: ids of the sites whose images could be read.
+        packed: ids of the sites whose images could be read; None: all of them, as planning has to suppose.
         cell_type: only sites of this cell type; None or `ALL_CELL_TYPES`: all.
         pseudo_labels: well_id, sirna, weight (relative to a labelled site's 1); None: no pseudo-labels.
+        validated: whether the result hangs on validation, as it does where the best epoch is chosen.
 
     Raises:
-        BadInput: nothing to train on, or nothing to validate on.
+        BadInput: nothing to train on, or nothing to validate on although the result hangs on it.
     """
-    chosen = sites["site_id"].isin(packed)
+    chosen = _there(sites, packed)
     if cell_type not in (None, ALL_CELL_TYPES):
         chosen &= sites["cell_type"] == cell_type
     sites = sites[chosen]
-    held_out = fold_of(sites, folds) == fold
+    held = held_out(sites, folds, fold)
     control = (sites["well_type"] != "treatment").to_numpy()
     test = (sites["dataset"] == "test").to_numpy()
     unknown = test & ~control
-    labelled = ~held_out & ~unknown & (controls | ~control)
+    labelled = ~held & ~unknown & (controls | ~control)
     parts = [
         _rows(sites[labelled], "train", 1.0),
-        _rows(sites[held_out & ~test & ~control], "validation", 1.0),
+        _rows(sites[held & ~control], "validation", 1.0),
     ]
     if unlabelled:
         parts.append(_rows(sites[unknown], "unlabelled", 0.0))
@@ -65,9 +67,13 @@ def training_rows(
         told = told.assign(sirna=told["well_id"].map(given["sirna"]).astype(np.int64))
         parts.append(_rows(told, "pseudo", told["well_id"].map(given["weight"])))
     where = f"fold {fold}" + (f", {cell_type}" if cell_type else "")
-    for part, role in zip(parts, ("train on", "validate on"), strict=False):
-        if part.empty:
-            raise BadInput(f"{where}: no sites to {role}; expected some, check folds.count and the screen's tables")
+    if parts[0].empty:
+        raise BadInput(f"{where}: no sites to train on; expected some, check folds and the screen's tables")
+    if validated and parts[1].empty:
+        raise BadInput(
+            f"{where}: no sites to validate on, but select: best or patience asks for them; expected a fold that holds "
+            "some out (folds.count, folds.held_out), or select: last and no patience"
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,10 +83,10 @@ def prediction_roles(sites: pd.DataFrame, folds: pd.DataFrame, fold: int) -> NDA
     `test`: treatment wells of test experiments; `out_of_fold`: treatment wells of the held-out groups;
     `control`: their control wells, none of which the model was trained on.
     """
-    held_out = fold_of(sites, folds) == fold
+    held = held_out(sites, folds, fold)
     treatment = (sites["well_type"] == "treatment").to_numpy()
     test = (sites["dataset"] == "test").to_numpy() & treatment
-    names = np.where(test, "test", np.where(held_out, np.where(treatment, "out_of_fold", "control"), ""))
+    names = np.where(test, "test", np.where(held, np.where(treatment, "out_of_fold", "control"), ""))
     return names.astype(np.str_)
 
 
@@ -88,7 +94,7 @@ def prediction_rows(
     sites: pd.DataFrame,
     folds: pd.DataFrame,
     fold: int,
-    packed: Collection[str],
+    packed: Collection[str] | None,
     cell_type: str,
     whole_plates: bool = False,
 ) -> pd.DataFrame:
@@ -98,12 +104,17 @@ def prediction_rows(
     empty role: they are looked at, for the plate's statistics, but no prediction of them is kept.
     """
     role = pd.Series(prediction_roles(sites, folds, fold), sites.index)
-    there = sites["site_id"].isin(packed) & (sites["cell_type"] == cell_type)
+    there = _there(sites, packed) & (sites["cell_type"] == cell_type)
     asked = there & (role != "")
     if whole_plates:
         asked = there & sites["plate_id"].isin(sites.loc[asked, "plate_id"])
     rows = _rows(sites[asked].assign(sirna=-1), "", 0.0)
     return rows.assign(role=role.set_axis(sites["site_id"]).loc[rows["site_id"]].to_numpy())
+
+
+def _there(sites: pd.DataFrame, packed: Collection[str] | None) -> pd.Series:
+    """Which sites have images."""
+    return pd.Series(True, sites.index) if packed is None else sites["site_id"].isin(packed)
 
 
 def _rows(sites: pd.DataFrame, role: str, weight: float | pd.Series) -> pd.DataFrame:

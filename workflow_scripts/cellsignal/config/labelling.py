@@ -1,11 +1,11 @@
 """`pseudo_labels`, `balance`, `score`: from class probabilities to a submission."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from cellsignal.config.base import Section
-from cellsignal.config.learning import Share
+from cellsignal.config.learning import PseudoLabelLoss
 
 Method = Literal["none", "uniqueness", "iterative", "assignment"]
 
@@ -41,26 +41,15 @@ class BalanceSettings(Section):
         return self
 
 
-class PseudoLabelSettings(Section):
+class PseudoLabelSettings(PseudoLabelLoss):
     """Labels that the teacher ensemble gives to test wells."""
 
     rounds: int = Field(1, ge=0, le=20, description="refreshes of the pseudo-labels; round 0 has none")
     weight: float = Field(0.05, ge=0, description="weight of the pseudo-label loss (α_f)")
-    ramp: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
-        None,
-        description="[T1, T2], as shares of a fine-tune: the weight is 0 up to T1, grows evenly to the full one at T2, "
-        "and stays (α(t), Lee 2013); default: the full one throughout",
-    )
     share: float = Field(1.0, gt=0, le=1, description="share of the test wells, surest (top1 − top2) first")
     share_step: float = Field(
         0.0, ge=0, le=1, description="added to `share` in every further round, up to all wells (first place: growing)"
     )
-
-    @model_validator(mode="after")
-    def ramp_rises(self) -> "PseudoLabelSettings":
-        if self.ramp and self.ramp[0] > self.ramp[1]:
-            raise ValueError(f"ramp: {self.ramp} ends before it starts; expected [T1, T2]")
-        return self
 
 
 class ScoreSettings(Section):

@@ -1,5 +1,6 @@
 """`models`, `augment`, `train`, `finetune`, `predict`: what is learned, and how."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -45,8 +46,11 @@ class ModelSettings(Section):
         description="`composite`: weights of the softmax loss and of the ArcFace loss (1 − c and c = 0.2 in the "
         "explainability paper; [0.8, 0.1] in the first place's code, which halves its ArcFace loss)",
     )
-    normalization: Literal["plate", "experiment", "cell_type", "site"] = Field(
-        "plate", description="group whose channel mean and std standardize a site"
+    head_bias: bool = Field(True, description="whether a softmax head has biases (the capstone's baseline has none)")
+    normalization: Literal["plate", "experiment", "cell_type", "site", "none"] = Field(
+        "plate",
+        description="group whose channel mean and std standardize a site; `none`: pixels as shares of the largest "
+        "value that their type holds, as torchvision's `ToTensor` gives them",
     )
     ensemble: bool = Field(
         True,
@@ -74,7 +78,17 @@ class AugmentSettings(Section):
     )
     shift: Share = Field(0.0, description="largest shift, as a share of the image")
     rotate_degrees: float = Field(0.0, ge=0, le=180, description="largest free rotation")
+    shear: float = Field(0.0, ge=0, lt=1, description="largest shear: columns by which a row moves, per row")
+    perspective: float = Field(
+        0.0, ge=0, lt=0.5, description="largest perspective: how much nearer one border is than the centre"
+    )
     erase: Share = Field(0.0, description="probability of erasing a random rectangle")
+    salt_pepper: Share = Field(
+        0.0, description="largest share of pixels that become the brightest or the darkest value of their channel"
+    )
+    illumination: float = Field(
+        0.0, ge=0, lt=1, description="largest relative change of brightness from the centre to a border, in grey levels"
+    )
     gain: float = Field(0.0, ge=0, le=1, description="sd of log gain per site and channel")
     offset: float = Field(
         0.0, ge=0, le=1, description="sd of an added offset per site and channel, in normalized units"
@@ -85,8 +99,8 @@ class AugmentSettings(Section):
     mixup: float = Field(
         0.0,
         ge=0,
-        description="a of mixup's share λ ~ Beta(a, a); 0: none. As `cutmix`, it mixes labels and cell types, too, and "
-        "rests while a mean teacher's consistency weighs anything: there the student sees weak views",
+        description="a of mixup's share λ ~ Beta(a, a); 0: none. As `cutmix`, it mixes labels and cell types, too, in "
+        "the view that the supervised loss is of",
     )
     cutmix: float = Field(
         0.0, ge=0, description="a of CutMix's share λ ~ Beta(a, a); 0: none. With `mixup`, half of the batches each"
@@ -166,6 +180,11 @@ class Optimization(Section):
         None, ge=1, description="stop early after so many validations in a row that are no better than the best before"
     )
 
+    @property
+    def validated(self) -> bool:
+        """Whether the result hangs on validation: on the epoch that it chooses, or at which it stops."""
+        return self.select == "best" or self.patience is not None
+
     @model_validator(mode="after")
     def batches_are_of_one_kind(self) -> "Optimization":
         if self.plate_batches and self.balance_classes:
@@ -199,9 +218,13 @@ class Optimization(Section):
 class MeanTeacher(Section):
     """Mean teacher (Tarvainen & Valpola 2017) for fine-tuning."""
 
-    decay: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+    decay: list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = Field(
         default_factory=lambda: [[0.0, 0.5], [0.25, 0.9], [0.5, 0.99], [0.75, 0.999]],
-        description="EMA decay a: [share of the run from which, a], in order",
+        description="EMA decay a: [share of the run from which, a], in order; null: `decay_epochs`",
+    )
+    decay_epochs: list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = Field(
+        None,
+        description="the same as [epoch from which, a], not scaled by `epochs_factor` (DeepNoise's code); null: `decay`",
     )
     consistency: float = Field(100.0, ge=0, description="weight of the consistency loss; 0: EMA only")
     ramp_epochs: float = Field(5.0, ge=0, description="sigmoid ramp of that weight")
@@ -209,11 +232,52 @@ class MeanTeacher(Section):
 
     @model_validator(mode="after")
     def decay_is_in_order(self) -> "MeanTeacher":
-        starts, decays = [start for start, _ in self.decay], [a for _, a in self.decay]
-        if starts != sorted(set(starts)) or any(not 0 <= start <= 1 for start in starts):
-            raise ValueError(f"decay: starts {starts}; expected shares of the run (0 to 1), ascending")
-        if any(not 0 <= a < 1 for a in decays):
-            raise ValueError(f"decay: a {decays}; expected 0 to below 1 (at 1 the teacher never learns)")
+        given = {"decay": self.decay, "decay_epochs": self.decay_epochs}
+        if sum(steps is not None for steps in given.values()) != 1:
+            raise ValueError(
+                f"decay: {self.decay}, and decay_epochs {self.decay_epochs}; expected one of them, the other null (a "
+                "recipe inherits what it does not set)"
+            )
+        for key, steps in given.items():
+            starts, decays = [start for start, _ in steps or []], [a for _, a in steps or []]
+            last = 1 if key == "decay" else math.inf
+            if starts != sorted(set(starts)) or any(not 0 <= start <= last for start in starts):
+                what = "shares of the run (0 to 1)" if key == "decay" else "epochs from 0 on"
+                raise ValueError(f"{key}: starts {starts}; expected {what}, ascending")
+            if any(not 0 <= a < 1 for a in decays):
+                raise ValueError(f"{key}: a {decays}; expected 0 to below 1 (at 1 the teacher never learns)")
+        return self
+
+
+class PseudoLabelLoss(Section):
+    """How pseudo-labelled sites are learned from; part of `pseudo_labels`."""
+
+    view: Literal["same", "weak"] = Field(
+        "same",
+        description="`same`: as labelled sites, augmented, mixed and with the head's margin; `weak`: flips and "
+        "rotations only, cross entropy without margin (DeepNoise's code)",
+    )
+    ramp: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="[T1, T2], as shares of a fine-tune: the weight is 0 up to T1, grows evenly to the full one at T2, "
+        "and stays (α(t), Lee 2013); default: the full one throughout",
+    )
+    start_epochs: float = Field(
+        0.0, ge=0, description="epochs without pseudo-labels, multiplied by `finetune.epochs_factor` (20 r in DeepNoise)"
+    )
+    supervised_weight: float = Field(
+        1.0, gt=0, description="weight of labelled sites while pseudo-labels weigh anything (0.95 in DeepNoise's code)"
+    )
+    average: Literal["batch", "each"] = Field(
+        "batch",
+        description="what the sums of both losses are divided by: all labelled and pseudo-labelled sites of a batch, or "
+        "each sum by the number of its own (eq. 7 of the explainability paper)",
+    )
+
+    @model_validator(mode="after")
+    def ramp_rises(self) -> "PseudoLabelLoss":
+        if self.ramp and self.ramp[0] > self.ramp[1]:
+            raise ValueError(f"ramp: {self.ramp} ends before it starts; expected [T1, T2]")
         return self
 
 

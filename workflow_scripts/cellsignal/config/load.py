@@ -26,7 +26,7 @@ def check_config(
     value stands). Raises `BadInput` with all
     problems at once.
     """
-    sources = [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
+    sources = _sources(files, given)
     problems = _unknown_backbones(values, sources)
     try:
         config = Config.model_validate(dict(values))
@@ -35,6 +35,28 @@ def check_config(
         raise BadInput(found + problems, "configuration") from None
     raise_all(problems, "configuration")
     return config
+
+
+def located(
+    problems: Sequence[str], files: Sequence[str | Path] = (), given: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The sentences, each of which begins with a key such as `folds.count: `, behind the file that sets that key.
+
+    `files` and `given` are those of `check_config`. A sentence about a key that no file sets stays as it is.
+    """
+    sources = _sources(files, given)
+    found = []
+    for problem in problems:
+        match = re.match(r"([a-z_]+(?:\.[a-z_]+|\[\d+\])*): ", problem)
+        parts = re.findall(r"[a-z_]+|\d+", match[1]) if match else []
+        location: Location = tuple(int(part) if part.isdecimal() else part for part in parts)
+        found.append(f"{_file_of(location, sources)}{problem}" if location else problem)
+    return found
+
+
+def _sources(files: Sequence[str | Path], given: Mapping[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
+    """The files and the command line, in the order in which they were laid over each other."""
+    return [(str(file), _read(file)) for file in files] + [("--config", dict(given or {}))]
 
 
 def _unknown_backbones(values: Mapping[str, Any], sources: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:

@@ -64,6 +64,11 @@ class Config(Section):
             problems.append(
                 f"screen.simulated.sirnas: {self.screen.simulated.sirnas} is not a multiple of 4 (four plate groups)"
             )
+        if self.folds.nothing_held_out and self.balance.temperature is None:
+            problems.append(
+                "balance.temperature: null, but no fold holds anything out (folds.count, folds.held_out), so that it "
+                "cannot be fitted; expected a number, such as 1.0"
+            )
         if self.pseudo_labels.rounds and self.finetune is None:
             problems.append("pseudo_labels.rounds: needs `finetune`, which is null; set rounds: 0 or give finetune")
         if problems:

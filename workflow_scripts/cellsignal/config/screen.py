@@ -130,12 +130,42 @@ class PackSettings(Section):
 class FoldSettings(Section):
     """Cross-validation folds. Whole groups are held out, never single wells."""
 
-    count: int = Field(5, ge=2, description="number of folds")
+    count: int = Field(5, ge=1, description="number of folds; 1 without `held_out`: train on everything")
+    held_out: list[list[str]] | None = Field(
+        None,
+        description="the groups that each fold holds out, fold by fold, taken as they are: a group may be held out "
+        "twice or never, a fold may hold out nothing; default: drawn, each group in one fold",
+    )
     group: Literal["experiment", "plate_id"] = Field(
         "experiment", description="column whose values stay together in one fold"
     )
-    stratify: Literal["cell_type", "label"] = Field("cell_type", description="spread these evenly over the folds")
-    keep_twins: bool = Field(
-        True, description="keep experiments that share one well layout in one fold (HUVEC-07 and RPE-03)"
+    stratify: Literal["cell_type", "label"] = Field(
+        "cell_type", description="drawn folds: spread these evenly over the folds"
     )
-    seed: int = Field(0, ge=0, description="breaks ties")
+    keep_twins: bool = Field(
+        True,
+        description="drawn folds: keep experiments that share one well layout in one fold (HUVEC-07 and RPE-03)",
+    )
+    seed: int = Field(0, ge=0, description="drawn folds: breaks ties")
+
+    @model_validator(mode="after")
+    def every_fold_has_its_list(self) -> "FoldSettings":
+        if self.held_out is None:
+            return self
+        problems = []
+        if len(self.held_out) != self.count:
+            problems.append(
+                f"held_out: {len(self.held_out)} lists, but count is {self.count}; expected one list per fold, or "
+                "held_out: null for folds that are drawn (a recipe inherits what it does not set)"
+            )
+        for fold, groups in enumerate(self.held_out):
+            if twice := sorted({group for group in groups if groups.count(group) > 1}):
+                problems.append(f"held_out: fold {fold} names {', '.join(twice)} more than once; expected each once")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def nothing_held_out(self) -> bool:
+        """Whether every fold trains on everything, so that there are no out-of-fold wells."""
+        return self.count == 1 if self.held_out is None else not any(self.held_out)

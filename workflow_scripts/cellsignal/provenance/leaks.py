@@ -119,7 +119,8 @@ def _training_tables(ancestry: Ancestry, broken: Collection[str]) -> Answer:
         answer.problems += _training_leaks(receipt, tables, known, folds, group, counts)
     if trainings and len(answer.problems) == before:
         held_out = "; ".join(
-            f"fold {fold}: {', '.join(part['group'])}" for fold, part in folds.sort_values("group").groupby("fold")
+            f"fold {fold}: {', '.join(part['group'])}" if fold >= 0 else f"never: {', '.join(part['group'])}"
+            for fold, part in folds.sort_values("group").groupby("fold")
         )
         answer.evidence.append(
             f"{len(trainings)} trainings: none of {counts['train']:,} labelled rows is of a held-out {group} or a test "
@@ -138,16 +139,19 @@ def _labels_in_sites(hidden: pd.DataFrame) -> list[str]:
 
 def _twins(sites: pd.DataFrame, folds: pd.DataFrame, assigned: Receipt) -> Answer:
     """Experiments that share a layout, by the fold table and, where experiments are held out, found anew."""
-    fold_of = dict(zip(folds["group"], folds["fold"], strict=True))
+    folds_of = {str(group): set(part["fold"]) for group, part in folds.groupby("group")}
     sets = [set(part["group"]) for _, part in folds[folds["twin_of"] != ""].groupby("twin_of")]
-    if set(fold_of) <= set(sites["experiment"]):
+    if set(folds_of) <= set(sites["experiment"]):
         sets += [found for found in twins(sites) if found not in sets]
-    apart = [sorted(names) for names in sets if len({fold_of.get(name) for name in names}) > 1]
+    apart = [sorted(names) for names in sets if len({frozenset(folds_of.get(name, {-1})) for name in names}) > 1]
     if not apart:
         shared = "; ".join(", ".join(sorted(names)) for names in sets)
-        return Answer([], [f"twin layouts are each in one fold: {shared}" if sets else "no two layouts are twins"])
+        return Answer([], [f"twin layouts are held out together: {shared}" if sets else "no two layouts are twins"])
     sentences = [f"folds.parquet: {', '.join(names)} share one layout but are in different folds" for names in apart]
-    if assigned.stage["settings"].get("folds", {}).get("keep_twins", True):
+    settings = assigned.stage["settings"].get("folds", {})
+    if settings.get("held_out") is not None:
+        return Answer([], [f"{sentence}, as folds.held_out asks; no position is a feature" for sentence in sentences])
+    if settings.get("keep_twins", True):
         return Answer(sentences)
     return Answer([], [f"{sentence}, as folds.keep_twins: false asks" for sentence in sentences])
 

@@ -22,7 +22,7 @@ from cellsignal.ensemble import WellProbabilities
 from cellsignal.errors import BadInput
 from cellsignal.files import read_json
 from cellsignal.label_shift import shift_held_out
-from cellsignal.normalization import GROUP_COLUMN
+from cellsignal.normalization import groups_of
 from cellsignal.plate_groups import treatment_wells
 from cellsignal.provenance.finished import FinishedRun, Values
 from cellsignal.provenance.receipts import Receipt
@@ -227,7 +227,7 @@ def _statistics(run: FinishedRun, schemes: set[str], sites: pd.DataFrame) -> Ite
     channels = [name for made in run.of_rule("index_sites") for name in made.stage["settings"]["screen"]["channels"]]
     for scheme in sorted(schemes):
         table = run.table("normalization", f"{scheme}.parquet")
-        groups = sites[GROUP_COLUMN[scheme]].unique()  # type: ignore[index]
+        groups = groups_of(sites, scheme).unique()  # type: ignore[arg-type]
         for row in table[table["group"].isin(groups)].to_dict("records"):
             yield {
                 "scheme": scheme,
