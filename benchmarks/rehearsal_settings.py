@@ -71,10 +71,9 @@ def shortened(values: Mapping[str, Any], share: float) -> dict[str, Any]:
 def _shortened(name: str, value: Any, share: float) -> Any:
     if isinstance(value, Mapping) and name != "epochs_factor":
         return shortened(value, share)
-    if name == "epochs" or name.endswith("_epochs"):
-        return value * share
-    if name == "steps":
-        return [[epoch * share, rate] for epoch, rate in value]
+    if value is not None and (name in ("epochs", "steps") or name.endswith("_epochs")):
+        # A list is of [epoch from which, value].
+        return [[epoch * share, then] for epoch, then in value] if isinstance(value, list) else value * share
     if name == "batch_size":
         return min(value, BATCH)
     return MINUTES if name == "checkpoint_minutes" else value
