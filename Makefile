@@ -1,6 +1,7 @@
 # make demo   a simulated screen through the whole workflow, with its report and audit
 # make test   every test
 # make slurm-test   the workflow on a real SLURM, and the faults of a cluster (root, Debian)
+# make rehearse   the recipes for RxRx1 at its true shape, on tiny images (CELLSIGNAL_DATA; RECIPES="config explain")
 # make lint   formatting, lint, types, snakemake --lint
 # Nothing else is needed first: each installs what it needs into .venv.
 
@@ -10,7 +11,7 @@ DEMO := results/demo_screen/demo
 SNAKEMAKE := $(BIN)/snakemake
 export CELLSIGNAL_DATA ?= $(if $(wildcard ../shared/data),$(abspath ../shared/data))
 
-.PHONY: demo test slurm-test lint format settings clean
+.PHONY: demo test slurm-test rehearse lint format settings clean
 
 .venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
@@ -40,6 +41,9 @@ test: .venv/installed $(BIN)/cellsignal
 # On a SLURM of this machine alone, which the tests start and stop; skipped without root and Debian's packages.
 slurm-test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini tests/slurm
+
+rehearse: .venv/installed
+	$(BIN)/python benchmarks/rehearse.py $(RECIPES)
 
 lint: .venv/installed
 	$(BIN)/ruff format --check --config workflow_scripts/pyproject.toml workflow_scripts tests benchmarks

@@ -15,7 +15,7 @@ def prediction_file(path: str) -> PredictionFile:
 
 
 with run(snakemake) as job:
-    sites = read_table(snakemake.input.sites)
+    sites = read_table(snakemake.input.sites, without=["images"])
     wells = ensemble([prediction_file(path) for path in snakemake.input.predictions], sites)
     table = well_table(sites)
     asked = table[(table["dataset"] == "test") & (table["well_type"] == "treatment")]

@@ -24,7 +24,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
     seed = derive_seed(job.settings["seed"], "finetune_cell_type", settings.name, fold, cell_type, number)
     torch.manual_seed(seed)
 
-    sites = read_table(snakemake.input.sites)
+    sites = read_table(snakemake.input.sites, without=["images"])
     statistics = read_table(snakemake.input.statistics)
     reader = SiteReader(snakemake.input.stores)
     classes = read_table(snakemake.input.classes)

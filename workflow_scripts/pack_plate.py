@@ -12,7 +12,7 @@ from running import run
 with run(snakemake) as job:
     root = Path(snakemake.params.root)
     plate = snakemake.wildcards.plate
-    rows = plate_rows(read_table(snakemake.input.planned), plate)
+    rows = plate_rows(read_table(snakemake.input.planned, plate), plate)
     raise_all(
         []
         if rows_digest(rows) == job.settings["rows"]

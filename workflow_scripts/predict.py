@@ -15,7 +15,7 @@ from running import run
 with run(snakemake) as job:
     settings, how = ModelSettings(**job.settings["model"]), PredictSettings(**job.settings["predict"])
     torch.set_num_threads(job.settings["threads"])
-    sites = read_table(snakemake.input.sites)
+    sites = read_table(snakemake.input.sites, without=["images"])
     reader = SiteReader(snakemake.input.stores)
     classes, cell_types = read_table(snakemake.input.classes), sites["cell_type"].nunique()
     rows = prediction_rows(

@@ -22,7 +22,7 @@ with run(snakemake, gpus=snakemake.resources.gpu) as job:
     seed = derive_seed(job.settings["seed"], "train_model", settings.name, fold)
     torch.manual_seed(seed)
 
-    sites = read_table(snakemake.input.sites)
+    sites = read_table(snakemake.input.sites, without=["images"])
     statistics = read_table(snakemake.input.statistics)
     reader = SiteReader(snakemake.input.stores)
     folds = read_table(snakemake.input.folds)

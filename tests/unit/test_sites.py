@@ -190,6 +190,14 @@ def read_table_images(screen: Screen, folder: Path) -> object:
     return read_table(folder / "sites.parquet").loc[0, "images"]
 
 
+def test_of_a_table_one_plate_or_some_columns_can_be_read(screen: Screen, tmp_path: Path) -> None:
+    write_table(screen.sites, tmp_path / "sites.parquet")
+    plate = read_table(tmp_path / "sites.parquet", "HUVEC-01_2").reset_index(drop=True)
+    pd.testing.assert_frame_equal(plate, plate_rows(screen.sites, "HUVEC-01_2"))
+    read = read_table(tmp_path / "sites.parquet", without=["images"])
+    pd.testing.assert_frame_equal(read, screen.sites.drop(columns="images"))
+
+
 def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no")
     for name in ("x.parquet", "absent.parquet"):

@@ -122,24 +122,24 @@ def _write_sites(
     """
     names, count, first = rows["site_id"].tolist(), 0, ""
     with ExitStack() as stack:
-        file: Any = None
+        store: dict[str, h5py.Dataset] = {}  # looked up once: h5py takes 0.2 ms for it
         for site, (pixels, digests, bad) in zip(names, _decoded(rows, root, size, channels, jobs), strict=True):
-            if pixels is not None and file is None:
+            if pixels is not None and not store:
                 file = stack.enter_context(new_file(path, _layout(names, pixels, len(digests))))
-                first = site
-            if pixels is not None and (pixels.shape, pixels.dtype) != (file["pixels"].shape[1:], file["pixels"].dtype):
-                expected = f"{file['pixels'].shape[1]} channels of {file['pixels'].dtype} as in site {first}"
+                store, first, like = {name: file[name] for name in DATASETS}, site, (pixels.shape, pixels.dtype)
+            if pixels is not None and (pixels.shape, pixels.dtype) != like:
+                expected = f"{like[0][0]} channels of {like[1]} as in site {first}"
                 found = f"holds {len(pixels)} channels of {pixels.dtype}; expected {expected}"
                 bad = [(rows["images"].iloc[names.index(site)][0], found)]
             problems += [{"site_id": site, "image": image, "problem": problem} for image, problem in bad]
             if bad or (problems and not allow_missing):
                 continue
             histogram, sums = summarize(pixels)
-            file["pixels"][count] = pixels
-            file["histogram"][count] = histogram
-            file["sums"][count] = sums
-            file["sha256"][count] = np.array(digests, dtype="S64")
-            file["site_id"][count] = site.encode()
+            store["pixels"][count] = pixels
+            store["histogram"][count] = histogram
+            store["sums"][count] = sums
+            store["sha256"][count] = np.array(digests, dtype="S64")
+            store["site_id"][count] = site.encode()
             count += 1
     return count
 
