@@ -1,10 +1,10 @@
 # The ablation: DeepNoise's figures 3(a) and 3(b) for this recipe, and what lies beyond them.
 #
-# Requires: what train.smk and label.smk make, for more ensembles than the recipe itself needs (common.smk:
-#           ABLATION), and the truth of test wells as the scoring rule left it (submit.smk).
+# Requires: what train.smk and label.smk make, for more ensembles than the recipe itself needs (`ABLATION`,
+#           `ARMS`), and the truth of test wells as the scoring rule left it (submit.smk).
 # Makes:    results/{screen}/{recipe}/ ablation.json figures/ablation.svg; asked for by `snakemake ablation` only
 
-ABLATED = sorted({rung.ensemble for rung in ABLATION})
+ABLATED = sorted({TRAININGS.strict, *(rung.ensemble for rung in ABLATION)})
 
 
 rule ablation_table:
@@ -13,7 +13,12 @@ rule ablation_table:
             recipe,
             "ablation_table",
             settings("balance", "recipe", "seed")
-            | {"screen": CONFIG.screen.name, "rungs": [vars(rung) for rung in ABLATION]},
+            | {
+                "screen": CONFIG.screen.name,
+                "rungs": [vars(rung) for rung in ABLATION],
+                "strict": TRAININGS.strict,
+                "epoch_chosen": CHOSEN,
+            },
         ),
         receipts=[
             *(receipt(recipe(f"ensembles/{ensemble}.h5")) for ensemble in ABLATED),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from cellsignal.ablation import ablation_rungs, reference_models, schemes
+from cellsignal.ablation import ablation_rungs, schemes
 from cellsignal.config.learning import ALL_CELL_TYPES, PseudoLabelLoss
 from cellsignal.config.load import as_yaml, check_config, lay_over, located
 from cellsignal.errors import BadInput, Fault
@@ -21,6 +21,7 @@ from cellsignal.provenance.stages import Stage
 from cellsignal.published import is_rxrx1
 from cellsignal.recipe_check import planned_problems
 from cellsignal.sizing import Needs
+from cellsignal.trainings import Trainings
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 SCHEMES = ["plate", "experiment", "cell_type", "site", "none"]
@@ -182,16 +183,13 @@ if PLANNING:
 NEEDS = Needs(CONFIG, SUMMARY)
 CONFIGURED = {model.name: model for model in CONFIG.models}
 COMPARED = schemes(SUMMARY.experiments, len(SUMMARY.plates))
-MODELS = CONFIGURED | reference_models(CONFIG, COMPARED)  # those are trained for `snakemake ablation` only
-ENSEMBLE = [model.name for model in CONFIG.models if model.ensemble]
-REFERENCES = [model.name for model in CONFIG.models if not model.ensemble]
-FOLDS = range(CONFIG.folds.count)
-ROUNDS = range(CONFIG.pseudo_labels.rounds + 1) if SUMMARY.test_cell_types else range(1)
+TRAININGS = Trainings(CONFIG, SUMMARY.cell_types, SUMMARY.test_cell_types, COMPARED)
+MODELS, ENSEMBLE, REFERENCES = TRAININGS.models, TRAININGS.voting, TRAININGS.references
+FOLDS, ROUNDS, TUNED = TRAININGS.folds, TRAININGS.rounds, TRAININGS.tuned
 LAST_ROUND = f"round{ROUNDS[-1]}"
-ENSEMBLE_NAMES = [f"round{number}" for number in ROUNDS] + [f"reference-{name}" for name in REFERENCES]
+ENSEMBLE_NAMES = TRAININGS.ensembles
 ABLATION = ablation_rungs(CONFIG, COMPARED, ROUNDS[-1], to_submit=bool(SUMMARY.test_cell_types))
-ABLATION_ENSEMBLES = sorted({rung.ensemble for rung in ABLATION} - set(ENSEMBLE_NAMES))
-TUNED = SUMMARY.cell_types if CONFIG.finetune and CONFIG.finetune.by_cell_type else [ALL_CELL_TYPES]
+ARMS = TRAININGS.arms  # fine-tunes that are made for `snakemake ablation` only
 
 
 wildcard_constraints:
@@ -200,5 +198,7 @@ wildcard_constraints:
     fold=r"\d+",
     cell_type="|".join(map(re.escape, [*SUMMARY.cell_types, ALL_CELL_TYPES])),
     round=r"\d+",
-    variant=r"|stage1/|(plate|global)_batch_norm/",
-    ensemble=r"round\d+|(reference|stage1|teacher)-.+|(plate|global)_batch_norm",
+    arm="|".join(["", *(f"{name}/" for name in ARMS)]),
+    source=r"|fold\d+/",
+    variant="|".join(["", *(f"{name}/" for name in ARMS), "stage1/", "(plate|global)_batch_norm/"]),
+    ensemble=r"round\d+(-fold\d+)?|(reference|stage1|teacher|arm)-.+|(plate|global)_batch_norm",

@@ -22,7 +22,7 @@ def explained_weights(number):
     if CONFIG.finetune is None:
         return [recipe(f"models/{EXPLAINED}/fold0/stage1/weights.safetensors")] * len(SUMMARY.cell_types)
     tuned = SUMMARY.cell_types if CONFIG.finetune.by_cell_type else TUNED * len(SUMMARY.cell_types)
-    return expand(f"{STAGE_2}/teacher.safetensors", model=EXPLAINED, fold=0, cell_type=tuned, round=number)
+    return [recipe(TRAININGS.teacher(EXPLAINED, 0, cell_type, number)) for cell_type in tuned]
 
 
 # Templates and kernels are those of one network: the first cell type's.

@@ -19,14 +19,18 @@ UNITS = {
     "pack_plate": every(plate=SUMMARY.plates),
     "train_model": every(model=CONFIGURED, fold=FOLDS),
     "finetune_cell_type": (
-        every(model=ENSEMBLE, fold=FOLDS, cell_type=TUNED, round=ROUNDS) if CONFIG.finetune else []
+        every(arm=[""], model=ENSEMBLE, fold=FOLDS, cell_type=TUNED, round=ROUNDS) if CONFIG.finetune else []
     ),
     "predict": [
         *every(variant=[""], model=ENSEMBLE, fold=FOLDS, cell_type=SUMMARY.cell_types, round=ROUNDS),
         *every(variant=[""], model=REFERENCES, fold=FOLDS, cell_type=SUMMARY.cell_types, round=[0]),
     ],
-    "ensemble_teachers": every(ensemble=ENSEMBLE_NAMES),
-    "pseudo_labels": every(round=ROUNDS[:-1]),
+    "ensemble_teachers": every(
+        ensemble=[*ENSEMBLE_NAMES, *(LABELLING if CONFIG.pseudo_labels.teachers == "own_fold" else [])]
+    ),
+    "pseudo_labels": every(
+        arm=[""], round=ROUNDS[:-1], source=dict.fromkeys(TRAININGS.source(fold) for fold in FOLDS)
+    ),
     "balance_plates": [{}] if SUMMARY.test_cell_types else [],
     "submission": [{}] if SUMMARY.test_cell_types else [],
     "ablation_table": [],  # for `snakemake ablation` only

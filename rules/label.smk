@@ -4,30 +4,35 @@
 # Makes:    results/{screen}/{recipe}/ ensembles/{ensemble}.h5 rounds/{round}/pseudo_labels.parquet
 
 
-def averaged(ensemble):
-    """Variant, models and round of the predictions that an ensemble averages, by its name."""
-    if ensemble.startswith("round"):
-        return "", ENSEMBLE, int(ensemble.removeprefix("round"))
-    if ensemble.endswith("batch_norm"):
-        return f"{ensemble}/", ENSEMBLE, ROUNDS[-1]
-    kind, name = ensemble.split("-", 1)
-    return "stage1/" if kind == "stage1" else "", [name], 0
-
-
 def voters(wildcards):
     """Predictions that an ensemble averages."""
-    variant, models, number = averaged(wildcards.ensemble)
-    return expand(
-        PREDICTIONS, variant=variant, model=models, fold=FOLDS, cell_type=SUMMARY.cell_types, round=number
-    )
+    return [recipe(path) for path in TRAININGS.voters(wildcards.ensemble)]
 
 
-for ensemble in [*ENSEMBLE_NAMES, *ABLATION_ENSEMBLES]:
+LABELLING = [f"round{number}-fold{fold}" for number in ROUNDS[:-1] for fold in FOLDS]
+for ensemble in [*ENSEMBLE_NAMES, *TRAININGS.of_ablation, *LABELLING]:
+    _, models, folds, _ = TRAININGS.averaged(ensemble)
+    stage(recipe, "ensemble_teachers", {"models": models, "folds": len(folds)}, unit=ensemble)
+
+
+def labelling(wildcards):
+    """The ensemble that gives pseudo-labels."""
+    return recipe(f"ensembles/{TRAININGS.labelled_by(wildcards.round, wildcards.source)}.h5")
+
+
+def strictly_out_of_fold(wildcards):
+    """The ensemble whose out-of-fold wells the temperature of those pseudo-labels is fitted on."""
+    ensemble = TRAININGS.labelled_by(wildcards.round, wildcards.source)
+    return recipe(f"ensembles/{TRAININGS.calibrated_on(ensemble)}.h5")
+
+
+for arm in ["", *(name for name, arm in ARMS.items() if arm.labels is not None)]:
     stage(
         recipe,
-        "ensemble_teachers",
-        {"models": averaged(ensemble)[1], "folds": len(FOLDS)},
-        unit=ensemble,
+        "pseudo_labels",
+        {"balance": TRAININGS.balancing(arm).model_dump(mode="json")}
+        | {name: getattr(CONFIG.pseudo_labels, name) for name in ("weight", "share", "share_step")},
+        unit=f"{arm}/labels".lstrip("/"),
     )
 
 
@@ -57,28 +62,26 @@ rule ensemble_teachers:
 
 rule pseudo_labels:
     input:
-        stage=stage(
-            recipe,
-            "pseudo_labels",
-            settings("balance")
-            | {name: getattr(CONFIG.pseudo_labels, name) for name in ("weight", "share", "share_step")},
-        ),
-        receipts=[receipt(recipe("ensembles/round{round}.h5")), receipt(screen("sites.parquet"))],
+        stage=recipe("stages/pseudo_labels/{arm}labels.json"),
+        receipts=[receipt(screen("sites.parquet"))],
+        ensemble_receipt=receipts_of(labelling),
+        calibration_receipt=receipts_of(strictly_out_of_fold),
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
-        ensemble=ancient(recipe("ensembles/round{round}.h5")),
+        ensemble=ancient(labelling),
+        calibration=ancient(strictly_out_of_fold),
     output:
-        labels=recipe("rounds/{round}/pseudo_labels.parquet"),
-        receipt=receipt(recipe("rounds/{round}/pseudo_labels.parquet")),
+        labels=recipe("rounds/{round}/{arm}{source}pseudo_labels.parquet"),
+        receipt=receipt(recipe("rounds/{round}/{arm}{source}pseudo_labels.parquet")),
     log:
-        recipe("logs/pseudo_labels/round{round}.log"),
+        recipe("logs/pseudo_labels/{arm}{source}round{round}.log"),
     benchmark:
-        recipe("benchmarks/pseudo_labels/round{round}.tsv")
+        recipe("benchmarks/pseudo_labels/{arm}{source}round{round}.tsv")
     threads: 1
     resources:
         mem_mb=grown(NEEDS.ensemble_mb),
         runtime=grown(60),
     message:
-        "Pseudo-labels of round {wildcards.round}"
+        "Pseudo-labels of round {wildcards.round} {wildcards.arm}{wildcards.source}"
     script:
         "../workflow_scripts/pseudo_labels.py"

@@ -6,15 +6,23 @@
 # Classes by name where the screen's own tables name them, by number as RxRx1's do.
 BY_NAME = CONFIG.screen.kind in ("kaggle", "table")
 ENSEMBLES = expand(recipe("ensembles/{ensemble}.h5"), ensemble=ENSEMBLE_NAMES)
+STRICT = recipe(f"ensembles/{TRAININGS.strict}.h5")  # the temperature is fitted on its out-of-fold wells
+# The held-out fold chose an epoch: out-of-fold numbers are a little optimistic.
+CHOSEN = CONFIG.train.validated or bool(CONFIG.finetune and CONFIG.finetune.optimization.validated)
 
 
 rule balance_plates:
     input:
         stage=stage(recipe, "balance_plates", settings("balance")),
-        receipts=[receipt(recipe(f"ensembles/{LAST_ROUND}.h5")), receipt(screen("sites.parquet"))],
+        receipts=[
+            receipt(recipe(f"ensembles/{LAST_ROUND}.h5")),
+            receipt(STRICT),
+            receipt(screen("sites.parquet")),
+        ],
         sites=ancient(screen("sites.parquet")),
         classes=ancient(screen("classes.parquet")),
         ensemble=ancient(recipe(f"ensembles/{LAST_ROUND}.h5")),
+        calibration=ancient(STRICT),
     output:
         assignment=recipe("assignment.parquet"),
         priors=recipe("priors.json"),
@@ -62,7 +70,9 @@ rule score:
         stage=stage(
             recipe,
             "score",
-            settings("balance", "score") | {"ensembles": ENSEMBLE_NAMES, "by_name": BY_NAME},
+            settings("balance", "score")
+            | {"ensembles": ENSEMBLE_NAMES, "by_name": BY_NAME}
+            | {"strict": TRAININGS.strict, "epoch_chosen": CHOSEN},
         ),
         receipts=[
             *map(receipt, ENSEMBLES),

@@ -2,13 +2,16 @@
 #
 # Requires: what data.smk makes; for rounds above 0 the pseudo-labels of the round before (label.smk).
 # Makes:    results/{screen}/{recipe}/ models/{model}/fold{fold}/… predictions/{model}/fold{fold}/…
-#           and, for the ablation, predictions/{variant}/{model}/fold{fold}/…
+#           and, for the ablation, models/{arm}/{model}/fold{fold}/… predictions/{variant}/{model}/fold{fold}/…
+#
+# What each training and prediction is made from is the library's to say (`cellsignal.trainings`): its check walks
+# every job without Snakemake.
 
 STAGE_1 = recipe("models/{model}/fold{fold}/stage1")
-STAGE_2 = recipe("models/{model}/fold{fold}/{cell_type}/round{round}")
+STAGE_2 = recipe("models/{arm}{model}/fold{fold}/{cell_type}/round{round}")
 PREDICTIONS = recipe("predictions/{variant}{model}/fold{fold}/{cell_type}/round{round}.h5")
-OTHER_BATCH_NORM = {"global": "plate", "plate": "global"}[CONFIG.predict.batch_norm]
-VARIANTS = ["", "stage1/", f"{OTHER_BATCH_NORM}_batch_norm/"]  # all but the first are the ablation's
+# All but the first are the ablation's.
+VARIANTS = ["", "stage1/", TRAININGS.other_batch_norm, *(f"{arm}/" for arm in ARMS)]
 
 
 def training_data(wildcards):
@@ -38,25 +41,25 @@ def statistics(wildcards):
 
 
 def parent_weights(wildcards):
-    """Weights that a fine-tune starts from: stage 1, then the teacher of the round before."""
-    if int(wildcards.round) == 0:
-        return f"{STAGE_1}/weights.safetensors"
-    return f"{STAGE_2}/teacher.safetensors".replace("{round}", str(int(wildcards.round) - 1))
+    """Weights that a fine-tune starts from."""
+    return recipe(
+        TRAININGS.parent(wildcards.model, wildcards.fold, wildcards.cell_type, int(wildcards.round))
+    )
 
 
 def earlier_labels(wildcards):
-    """Pseudo-labels of the round before; none in round 0."""
-    if int(wildcards.round) == 0:
-        return []
-    return recipe(f"rounds/{int(wildcards.round) - 1}/pseudo_labels.parquet")
+    """Pseudo-labels that a fine-tune learns from, if it has any."""
+    labels = TRAININGS.labels(wildcards.fold, int(wildcards.round), wildcards.arm.rstrip("/"))
+    return recipe(labels) if labels else []
 
 
 def prediction_weights(wildcards):
-    """The teacher of a fine-tuned model; the weights of stage 1 where nothing is fine-tuned."""
-    if CONFIG.finetune is None or wildcards.model not in ENSEMBLE or wildcards.variant == "stage1/":
-        return f"{STAGE_1}/weights.safetensors"
-    teacher = f"{STAGE_2}/teacher.safetensors"
-    return teacher if CONFIG.finetune.by_cell_type else teacher.replace("{cell_type}", ALL_CELL_TYPES)
+    """Weights behind a prediction."""
+    return recipe(
+        TRAININGS.weights(
+            wildcards.variant, wildcards.model, wildcards.fold, wildcards.cell_type, int(wildcards.round)
+        )
+    )
 
 
 def receipts_of(function):
@@ -69,12 +72,13 @@ def receipts_of(function):
     return receipts
 
 
-def finetuning(cell_type):
-    """The settings of one cell type's fine-tunes: another's factor does not concern them."""
+def finetuning(arm, cell_type):
+    """The settings of one cell type's fine-tunes, or an arm's: another's factor does not concern them."""
     factors = CONFIG.finetune.epochs_factor
     own = {name: factor for name, factor in factors.items() if name == cell_type}
+    found = TRAININGS.finetuning(arm).model_dump(mode="json", exclude=INDIFFERENT["finetune"])
     return {
-        "finetune": settings("finetune")["finetune"] | {"epochs_factor": own},
+        "finetune": found | {"epochs_factor": own},
         "pseudo_labels": {name: getattr(CONFIG.pseudo_labels, name) for name in PseudoLabelLoss.model_fields},
     }
 
@@ -86,16 +90,17 @@ for model in MODELS.values():
     for variant in VARIANTS:
         how = settings("predict")["predict"]
         if variant.endswith("batch_norm/"):
-            how = how | {"batch_norm": OTHER_BATCH_NORM}
+            how = how | {"batch_norm": TRAININGS.other_batch_norm.removesuffix("_batch_norm/")}
         stage(recipe, "predict", own | {"predict": how}, unit=f"{variant}{model.name}")
     if CONFIG.finetune is not None and model.ensemble:
-        for cell_type in TUNED:
-            stage(
-                recipe,
-                "finetune_cell_type",
-                own | settings("augment") | finetuning(cell_type),
-                unit=f"{model.name}/{cell_type}",
-            )
+        for arm in ["", *ARMS]:
+            for cell_type in TUNED:
+                stage(
+                    recipe,
+                    "finetune_cell_type",
+                    own | settings("augment") | finetuning(arm, cell_type),
+                    unit=f"{arm}/{model.name}/{cell_type}".lstrip("/"),
+                )
 
 
 rule train_model:
@@ -132,7 +137,7 @@ rule train_model:
 
 rule finetune_cell_type:
     input:
-        stage=recipe("stages/finetune_cell_type/{model}/{cell_type}.json"),
+        stage=recipe("stages/finetune_cell_type/{arm}{model}/{cell_type}.json"),
         receipts=training_data,
         parent_receipt=receipts_of(parent_weights),
         labels_receipt=receipts_of(earlier_labels),
@@ -150,19 +155,19 @@ rule finetune_cell_type:
         rows=f"{STAGE_2}/rows.parquet",
         receipt=receipt(f"{STAGE_2}/teacher.safetensors"),
     log:
-        recipe("logs/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}.log"),
+        recipe("logs/finetune_cell_type/{arm}{model}_fold{fold}_{cell_type}_round{round}.log"),
     benchmark:
-        recipe("benchmarks/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}.tsv")
+        recipe("benchmarks/finetune_cell_type/{arm}{model}_fold{fold}_{cell_type}_round{round}.tsv")
     threads: CONFIG.threads
     resources:
         gpu=1,
         mem_mb=grown(NEEDS.finetune_mb),
         runtime=lambda wildcards: NEEDS.finetune_minutes(wildcards.cell_type),
     params:
-        state=recipe("state/finetune_cell_type/{model}_fold{fold}_{cell_type}_round{round}"),
+        state=recipe("state/finetune_cell_type/{arm}{model}_fold{fold}_{cell_type}_round{round}"),
         checkpoint_minutes=lambda wildcards: CONFIG.finetune.optimization.checkpoint_minutes,
     message:
-        "Fine-tuning {wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
+        "Fine-tuning {wildcards.arm}{wildcards.model}, fold {wildcards.fold}, {wildcards.cell_type}, round {wildcards.round}"
     script:
         "../workflow_scripts/finetune_cell_type.py"
 

@@ -19,6 +19,8 @@ with run(snakemake) as job:
         read_table(snakemake.input.classes),
         read_table(snakemake.input.wells),
         BalanceSettings(**job.settings["balance"]),
+        job.settings["strict"],
+        job.settings["epoch_chosen"],
     )
     write_json(snakemake.output.table, {name: job.settings[name] for name in ("screen", "recipe", "seed")} | scores)
     for rung in scores["rungs"]:

@@ -1,5 +1,7 @@
 """Choose one class for each test well, under the priors of the plate layout."""
 
+from pathlib import Path
+
 from cellsignal.assignment import assignment_table
 from cellsignal.balancing import balance_screen
 from cellsignal.config.labelling import BalanceSettings
@@ -15,6 +17,8 @@ with run(snakemake) as job:
         read_table(snakemake.input.sites),
         read_table(snakemake.input.classes),
         BalanceSettings(**job.settings["balance"]),
+        read_probabilities(snakemake.input.calibration),
+        Path(snakemake.input.calibration).stem,
     )
     write_table(assignment_table(balanced.wells, balanced.result), snakemake.output.assignment)
     write_json(snakemake.output.priors, balanced.priors)

@@ -27,6 +27,8 @@ with run(snakemake) as job:
         BalanceSettings(**job.settings["balance"]),
         ScoreSettings(**job.settings["score"]),
         folds=read_table(snakemake.input.folds),
+        strict=job.settings["strict"],
+        epoch_chosen=job.settings["epoch_chosen"],
     )
     write_json(snakemake.output.scores, scores)
     write_table(table, snakemake.output.wells)

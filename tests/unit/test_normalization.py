@@ -84,8 +84,8 @@ def test_without_normalization_plates_must_hold_pixels_of_one_type(tmp_path: Pat
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     sites, stores = make_screen(tmp_path / "a")
-    other, wide = make_screen(tmp_path / "b", "u2")
-    with pytest.raises(BadInput, match="pixels of several types: uint16 .*, uint8 "):
+    _, wide = make_screen(tmp_path / "b", "u2")
+    with pytest.raises(BadInput, match=r"pixels of several types: uint16 .*, uint8 "):
         statistics([stores[0], wide[1]], sites, "none")
 
 

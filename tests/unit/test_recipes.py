@@ -81,7 +81,8 @@ def test_the_capstones_other_setting_is_the_one_of_its_header() -> None:
     (command,) = re.findall(r"--config recipe=capstone_fast .*}}}'", (ROOT / "recipes/capstone.yaml").read_text(), re.S)
     given = dict(re.findall(r"(\w+)='(.*?)'", command))
     recipe = read_config(
-        [ROOT / "config.yaml", ROOT / "recipes/capstone.yaml"], {key: yaml.safe_load(text) for key, text in given.items()}
+        [ROOT / "config.yaml", ROOT / "recipes/capstone.yaml"],
+        {key: yaml.safe_load(text) for key, text in given.items()},
     )
     for step in (recipe.train, recipe.finetune and recipe.finetune.optimization):
         assert step and (step.rate, step.schedule.kind, step.schedule.gamma) == (6e-4, "exponential", 0.9)

@@ -144,7 +144,9 @@ def test_pseudo_labels_weigh_nothing_up_to_t1_and_less_before_t2(tmp_path):
     labelled = train + replace(test, pseudo=np.ones(40, np.int64))
     silent = train + tiny.sites(range(140, 180), weight=0.0)
     never, without, ramped, always = (
-        weights(tiny.run(tmp_path / str(number), labelled=sites, pseudo_labels=PseudoLabelLoss(ramp=ramp)))["head.weight"]
+        weights(tiny.run(tmp_path / str(number), labelled=sites, pseudo_labels=PseudoLabelLoss(ramp=ramp)))[
+            "head.weight"
+        ]
         for number, (sites, ramp) in enumerate(
             [(labelled, [1.0, 1.0]), (silent, None), (labelled, [0.0, 1.0]), (labelled, None)]
         )

@@ -109,7 +109,7 @@ def test_each_component_of_a_mixed_site_counts_by_the_weight_of_its_own_site():
 
 
 def test_the_three_views_of_deepnoise():
-    """Supervised: augmented; the student's side of consistency: turned at most; the teacher's: augmented, drawn anew."""
+    """Supervised: augmented; the student's side of consistency: turned at most; the teacher's: augmented anew."""
     settings = AugmentSettings(flips=False, rotations=False, erase=1.0)
     batch = batch_of(settings, Views(True, PseudoLabelLoss(view="weak"), alpha=1.0))
     everything = plain([*KNOWN, *PSEUDO, *range(180, 180 + U)])

@@ -21,6 +21,8 @@ def ablation_scores(
     classes: pd.DataFrame,
     wells: pd.DataFrame,
     settings: BalanceSettings,
+    strict: str | None = None,
+    epoch_chosen: bool = False,
 ) -> dict[str, Any]:
     """The ablation's table as JSON values.
 
@@ -29,6 +31,8 @@ def ablation_scores(
         ensembles: by the names that the rungs use.
         wells: the table that `score` leaves, with the truth of all wells where it is known.
         settings: of balancing; method and plate groups are the rungs' own.
+        strict: the ensemble on whose out-of-fold wells temperatures are fitted; default: each rung's own.
+        epoch_chosen: whether the held-out fold chose the epoch, which matters where `of` is out-of-fold wells.
 
     Returns:
         `of` (`test wells` where the truth of some is known, else `out-of-fold wells`), `wells`, and `rungs`: the
@@ -40,9 +44,18 @@ def ablation_scores(
     of = "test wells"
     if known.empty:
         known, of = treatment[treatment["role"] == "out_of_fold"], "out-of-fold wells"
+    if known.empty:
+        return {"of": of, "wells": 0, "epoch_chosen_by_held_out_fold": False, "rungs": []}
     truth = known["sirna"].to_numpy(np.int64)
     balanced = {
-        name: priors_ladder(ensembles[name], sites, classes, known[["well_id", "sirna"]], settings)
+        name: priors_ladder(
+            ensembles[name],
+            sites,
+            classes,
+            known[["well_id", "sirna"]],
+            settings,
+            ensembles[strict] if strict else None,
+        )
         for name in sorted({rung.ensemble for rung in rungs if rung.method != "none"})
         if of == "test wells"
     }
@@ -61,4 +74,5 @@ def ablation_scores(
             table = balanced[rung.ensemble]
             row = table[(table["method"] == rung.method) & (table["plate_groups"] == rung.plate_groups)]
             found += [vars(rung) | one for one in row[["accuracy", "correct", *LINE]].to_dict("records")]
-    return {"of": of, "wells": len(known), "rungs": found}
+    chosen_there = epoch_chosen and of == "out-of-fold wells"
+    return {"of": of, "wells": len(known), "epoch_chosen_by_held_out_fold": chosen_there, "rungs": found}

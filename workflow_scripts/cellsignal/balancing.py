@@ -35,19 +35,34 @@ class Balanced:
 
 
 def balance_screen(
-    probabilities: WellProbabilities, sites: pd.DataFrame, classes: pd.DataFrame, settings: BalanceSettings
+    probabilities: WellProbabilities,
+    sites: pd.DataFrame,
+    classes: pd.DataFrame,
+    settings: BalanceSettings,
+    calibration: WellProbabilities | None = None,
+    calibrated_on: str = "",
 ) -> Balanced:
     """Choose a class for every test treatment well of a screen.
 
     The temperature is fitted on out-of-fold wells unless the settings give one; plate groups are derived
-    from train alone. Raises `BadInput` if the method needs a rule that the screen does not keep.
+    from train alone. If the models behind `probabilities` learned from labels that teachers of all folds gave, their
+    out-of-fold wells are not strictly so: `calibration` is then the ensemble of a round before any pseudo-labels, which
+    is a little less sure, so that its temperature is an approximation.
+
+    Args:
+        calibration: the ensemble whose out-of-fold wells the temperature is fitted on; default: `probabilities`.
+        calibrated_on: its name, for the record.
+
+    Raises:
+        BadInput: the method needs a rule that the screen does not keep, or there is nothing to fit on.
     """
     table = well_table(sites)
     train = treatment_wells(table[table["dataset"] == "train"])
     wells = table[(table["dataset"] == "test") & (table["well_type"] == "treatment")].reset_index(drop=True)
     fitted = settings.temperature is None
     truth = dict(zip(train["well_id"], train["sirna"].astype(int), strict=True))
-    temperature = fit_temperature(probabilities, truth).temperature if fitted else settings.temperature
+    fit_on = probabilities if calibration is None else calibration
+    temperature = fit_temperature(fit_on, truth).temperature if fitted else settings.temperature
     assert temperature is not None
     groups, reason = derive_groups(train) if settings.plate_groups else (None, "switched off")
     calibrated = apply_temperature(probabilities.of_wells(wells["well_id"]), temperature)
@@ -69,7 +84,9 @@ def balance_screen(
         "uniqueness": settings.method != "none",
         "plate_groups": "used" if groups is not None else f"not used: {reason}",
         "temperature": round(float(temperature), 6),
-        "temperature_fitted_on": "out-of-fold wells" if fitted else "given in the settings",
+        "temperature_fitted_on": f"out-of-fold wells{f' of {calibrated_on}' if calibrated_on else ''}"
+        if fitted
+        else "given in the settings",
         "label_shift": settings.label_shift,
         "rotations": {
             str(row["experiment"]): {

@@ -1,7 +1,7 @@
 """The batches of a training: which sites, in whose hands, and what the model gets to see of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Views:
     """
 
     consistency: bool = False
-    pseudo: PseudoLabelLoss = PseudoLabelLoss()
+    pseudo: PseudoLabelLoss = field(default_factory=lambda: PseudoLabelLoss())
     alpha: float = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Cross-validation folds: whole experiments (or plates) are held out; drawn, with twins together, or as the recipe says.
+"""Cross-validation folds: whole experiments (or plates) are held out, drawn with twins together or as the recipe says.
 
 Folds are fixed before any training and used by every stage, so that no model is ever validated on wells
 of a group it was trained on.

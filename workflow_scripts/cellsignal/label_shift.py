@@ -75,6 +75,7 @@ def shift_held_out(
     folds: pd.DataFrame,
     pseudo_wells: float,
     temperature: float | None = None,
+    calibration: WellProbabilities | None = None,
 ) -> WellProbabilities:
     """Out-of-fold wells with the probabilities of each plate for its own class shares; all others as they are.
 
@@ -88,10 +89,11 @@ def shift_held_out(
         folds: fold table.
         pseudo_wells: as in `shifted`.
         temperature: None: fitted on the out-of-fold wells of the other folds; 1 where there are none.
+        calibration: the ensemble whose out-of-fold wells it is fitted on; default: `wells`.
     """
     known = sites[(sites["well_type"] == "treatment") & (sites["sirna"] >= 0)]
     truth = dict(zip(known["well_id"], known["sirna"].astype(int), strict=True))
-    out = wells.of_role("out_of_fold")
+    out, fit_on = wells.of_role("out_of_fold"), (calibration or wells).of_role("out_of_fold")
     plates, of_well = _column(out, sites, "plate_id"), folds_of_wells(sites, folds)
     # A well that several folds hold out was seen by none of their models: what those held out is left aside together.
     voters = np.array([of_well[str(well)] for well in out.well_id] + [()], dtype=object)[:-1]
@@ -99,7 +101,7 @@ def shift_held_out(
     for numbers in sorted(set(voters)):
         own = np.array([v == numbers for v in voters])
         apart = np.array([not set(v) & set(numbers) for v in voters])
-        others = WellProbabilities(out.well_id[apart], out.probability[apart], out.role[apart])
+        others = WellProbabilities(fit_on.well_id[apart], fit_on.probability[apart], fit_on.role[apart])
         fitted = fit_temperature(others, truth).temperature if len(others.well_id) else 1.0
         calibrated = apply_temperature(found[own], fitted if temperature is None else temperature)
         unseen = np.any([held_out(sites, folds, number) for number in numbers], axis=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellsignal.ablation import schemes
 from cellsignal.assignment import check_rule
 from cellsignal.config.learning import ALL_CELL_TYPES, Optimization
 from cellsignal.config.schema import Config
@@ -20,6 +21,7 @@ from cellsignal.plate_groups import derive_groups, treatment_wells
 from cellsignal.predictions import some
 from cellsignal.sites import Screen, well_table
 from cellsignal.training_rows import prediction_rows, training_rows
+from cellsignal.trainings import Trainings, unmade
 
 
 def recipe_problems(config: Config, screen: Screen) -> list[str]:
@@ -43,7 +45,12 @@ def recipe_problems(config: Config, screen: Screen) -> list[str]:
         folds = assign_folds(sites, config.folds)
     except BadInput as error:
         return [*problems, *error.problems]
-    return [*problems, *_jobs_without_rows(config, sites, folds), *_lost_cell_types(config, sites, folds)]
+    return [
+        *problems,
+        *_jobs_without_rows(config, sites, folds),
+        *_lost_cell_types(config, sites, folds),
+        *_unmade(config, sites),
+    ]
 
 
 def _missing_weights(config: Config) -> Iterator[str]:
@@ -151,6 +158,14 @@ def _lost_cell_types(config: Config, sites: pd.DataFrame, folds: pd.DataFrame) -
                 f"a model of {cell_type} could not be judged there; expected at most {number}, or folds.held_out "
                 "(explicit folds), or finetune.by_cell_type: false"
             )
+
+
+def _unmade(config: Config, sites: pd.DataFrame) -> Iterator[str]:
+    """Jobs that need what no job makes: a fault of this program, which a run would meet weeks later."""
+    unknown = sites[(sites["dataset"] == "test") & (sites["well_type"] == "treatment")]
+    compared = schemes(sites["experiment"].nunique(), sites["plate_id"].nunique())
+    of_screen, of_test = (sorted(table["cell_type"].unique().tolist()) for table in (sites, unknown))
+    yield from (f"jobs: {problem}" for problem in unmade(Trainings(config, of_screen, of_test, compared)))
 
 
 def _counted(names: pd.Series, one: str, several: str) -> str:

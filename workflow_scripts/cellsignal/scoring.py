@@ -1,4 +1,4 @@
-"""Scoring a run: metrics on wells that no voting model saw, and the ladder where answers are known."""
+"""Scoring a run: metrics on out-of-fold wells, and the ladder where answers are known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +35,8 @@ def score_screen(
     balance: BalanceSettings,
     score: ScoreSettings,
     folds: pd.DataFrame,
+    strict: str | None = None,
+    epoch_chosen: bool = False,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores (JSON values) and the table of wells behind them.
 
@@ -43,22 +45,30 @@ def score_screen(
         answers: well_id, sirna; may be empty or cover a part.
         submitted: well_id, sirna of the submission; None for a screen without test wells.
         folds: fold table; with `balance.label_shift`, out-of-fold wells get the shares of their plates too.
+        strict: the ensemble whose out-of-fold wells none of its models learned from, nor from pseudo-labels by models
+            that did; default: the last round. The temperature is fitted on them.
+        epoch_chosen: whether a held-out fold chose the epoch of its own models (`select: best`, `patience`).
 
     Returns:
         The scores, and the well table with `role`, `predicted` (−1: not predicted), `probability` of the
         predicted class, and `outcome` (`correct`, `wrong`, `unknown`).
     """
-    final = ensembles[[name for name in ensembles if not name.startswith("reference-")][-1]]
+    last = [name for name in ensembles if not name.startswith("reference-")][-1]
+    strict = strict or last
+    final, calibration = ensembles[last], ensembles[strict]
     if balance.label_shift is not None:
-        final = shift_held_out(final, sites, folds, balance.label_shift, balance.temperature)
+        final = shift_held_out(final, sites, folds, balance.label_shift, balance.temperature, calibration)
     wells = _predicted_wells(final, sites, classes, answers, submitted)
     held_out = wells[wells["role"] == "out_of_fold"]
     scores: dict[str, Any] = {
-        "out_of_fold": _metrics(held_out, final, classes),
+        "out_of_fold": _metrics(held_out, final, classes) | _seen(last, strict, epoch_chosen),
         "controls": _controls(wells, final),
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
+    if strict != last and len(held_out):
+        before = held_out.assign(predicted=best_treatment(calibration.of_wells(held_out["well_id"]), classes))
+        scores["out_of_fold_strict"] = _metrics(before, calibration, classes) | _seen(strict, strict, epoch_chosen)
     if balance.label_shift is not None and len(held_out):
         scores["ladder"]["rungs"].append(_shares_rung(held_out))
     if submitted is not None and len(answers):
@@ -72,7 +82,7 @@ def score_screen(
                 )
             )
         }  # fmt: skip
-        scores["ladder"] = _ladder(ensembles, final, sites, classes, answers, known, balance)
+        scores["ladder"] = _ladder(ensembles, final, sites, classes, answers, known, balance, calibration)
         if balance.label_shift is not None:
             scores["ladder"]["rungs"].append(_shares_rung(known))
     return scores, wells
@@ -143,6 +153,23 @@ def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFram
     }
 
 
+def _seen(name: str, strict: str, epoch_chosen: bool) -> dict[str, Any]:
+    """What the models of an ensemble had to do with their out-of-fold wells, in values and in words."""
+    words = []
+    if name != strict:
+        words.append(
+            "no voting model was trained on them, but pseudo-labels that it learned from came from models that were"
+        )
+    if epoch_chosen:
+        words.append("the held-out fold chose the epoch, which is a little optimistic")
+    return {
+        "ensemble": name,
+        "strictly_out_of_fold": name == strict,
+        "epoch_chosen_by_held_out_fold": epoch_chosen,
+        "caveat": "; ".join(words) or None,
+    }
+
+
 def _controls(wells: pd.DataFrame, final: WellProbabilities) -> list[dict[str, Any]]:
     """How sure the models are by well type, among all classes: they should be unsure where nothing was silenced."""
     found = []
@@ -200,9 +227,10 @@ def _ladder(
     answers: pd.DataFrame,
     known: pd.DataFrame,
     settings: BalanceSettings,
+    calibration: WellProbabilities,
 ) -> dict[str, Any]:
     """Every ensemble raw, then the priors on the last, with and without plate groups."""
-    every = priors_ladder(final, sites, classes, answers, settings)
+    every = priors_ladder(final, sites, classes, answers, settings, calibration)
     shown = SHOWN[bool(every["plate_groups"].any())]
     rungs = _raw_rungs(ensembles, known, classes)
     by_name = {row["name"]: row for row in _records(every)}
@@ -218,11 +246,14 @@ def priors_ladder(
     classes: pd.DataFrame,
     answers: pd.DataFrame,
     settings: BalanceSettings,
+    calibration: WellProbabilities | None = None,
 ) -> pd.DataFrame:
-    """`ladder` of one ensemble's test wells: every method, without and with plate groups, used by the run or not."""
-    balanced = balance_screen(
-        wells, sites, classes, settings.model_copy(update={"method": "none", "plate_groups": True})
-    )
+    """`ladder` of one ensemble's test wells: every method, without and with plate groups, used by the run or not.
+
+    `calibration`: as in `balance_screen`.
+    """
+    plain = settings.model_copy(update={"method": "none", "plate_groups": True})
+    balanced = balance_screen(wells, sites, classes, plain, calibration)
     table = well_table(sites)
     return ladder(
         balanced.probabilities.probability,

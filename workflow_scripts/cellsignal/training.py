@@ -64,8 +64,9 @@ def train(
     anything, the student also sees weakly, and the teacher strongly augmented views of the labelled and the
     `unlabelled` sites (`batch.Views`). Pseudo-labelled sites are labelled ones of lower weight. Training is resumed
     from `state_dir` where that holds a state of the very same run, and continues bit-identically on a CPU with the
-    same number of threads; remove the state with `checkpoints.clear_state` once the results are written. SIGTERM saves the state and ends the process. Processes that torchrun started share every batch
-    out among themselves and end with the same weights; the first writes state, history and log.
+    same number of threads; remove the state with `checkpoints.clear_state` once the results are written. SIGTERM
+    saves the state and ends the process. Processes that torchrun started share every batch out among themselves and
+    end with the same weights; the first writes state, history and log.
 
     Args:
         model: with its initial weights.

@@ -46,6 +46,12 @@ class PseudoLabelSettings(PseudoLabelLoss):
 
     rounds: int = Field(1, ge=0, le=20, description="refreshes of the pseudo-labels; round 0 has none")
     weight: float = Field(0.05, ge=0, description="weight of the pseudo-label loss (α_f)")
+    teachers: Literal["all", "own_fold"] = Field(
+        "all",
+        description="who gives them: `all`: the teachers of all folds, one set for all models (DeepNoise), most of "
+        "which learned the labels of any fold, so that out-of-fold numbers of later rounds are not strictly so; "
+        "`own_fold`: to each fold's models the teachers of that fold, which keeps them so",
+    )
     share: float = Field(1.0, gt=0, le=1, description="share of the test wells, surest (top1 − top2) first")
     share_step: float = Field(
         0.0, ge=0, le=1, description="added to `share` in every further round, up to all wells (first place: growing)"

@@ -224,7 +224,7 @@ class MeanTeacher(Section):
     )
     decay_epochs: list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = Field(
         None,
-        description="the same as [epoch from which, a], not scaled by `epochs_factor` (DeepNoise's code); null: `decay`",
+        description="the same as [epoch from which, a], not scaled by `epochs_factor` (DeepNoise); null: `decay`",
     )
     consistency: float = Field(100.0, ge=0, description="weight of the consistency loss; 0: EMA only")
     ramp_epochs: float = Field(5.0, ge=0, description="sigmoid ramp of that weight")
@@ -263,15 +263,17 @@ class PseudoLabelLoss(Section):
         "and stays (α(t), Lee 2013); default: the full one throughout",
     )
     start_epochs: float = Field(
-        0.0, ge=0, description="epochs without pseudo-labels, multiplied by `finetune.epochs_factor` (20 r in DeepNoise)"
+        0.0,
+        ge=0,
+        description="epochs without pseudo-labels, multiplied by `finetune.epochs_factor` (20 r in DeepNoise)",
     )
     supervised_weight: float = Field(
         1.0, gt=0, description="weight of labelled sites while pseudo-labels weigh anything (0.95 in DeepNoise's code)"
     )
     average: Literal["batch", "each"] = Field(
         "batch",
-        description="what the sums of both losses are divided by: all labelled and pseudo-labelled sites of a batch, or "
-        "each sum by the number of its own (eq. 7 of the explainability paper)",
+        description="what the sums of both losses are divided by: all labelled and pseudo-labelled sites of a batch, "
+        "or each sum by the number of its own (eq. 7 of the explainability paper)",
     )
 
     @model_validator(mode="after")

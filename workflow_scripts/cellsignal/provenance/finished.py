@@ -1,5 +1,6 @@
 """A finished recipe, opened through its receipts: its tables, classes, ensembles and priors."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,9 +77,11 @@ class FinishedRun:
 
     @cached_property
     def ensembles(self) -> dict[str, WellProbabilities]:
-        """Rounds in order, then references."""
+        """Rounds in order, then references. Ensembles of single folds, which label only, are left out."""
         made = {
-            receipt.wildcards["ensemble"]: next(iter(receipt.outputs)) for receipt in self.of_rule("ensemble_teachers")
+            receipt.wildcards["ensemble"]: next(iter(receipt.outputs))
+            for receipt in self.of_rule("ensemble_teachers")
+            if not re.fullmatch(r"round\d+-fold\d+", receipt.wildcards["ensemble"])
         }
         rounds = sorted((name for name in made if name.startswith("round")), key=lambda name: int(name[5:]))
         order = [*rounds, *(name for name in made if name not in rounds)]

@@ -97,19 +97,28 @@ def _fine_tune(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
         maker = ancestry.maker.get(name)
         if maker and (maker.rule != "pseudo_labels" or maker.wildcards.get("round") != str(number - 1)):
             yield f"pseudo-labels of {name}, expected those of round {number - 1}"
+        elif maker and maker.wildcards.get("arm", "") != receipt.wildcards.get("arm", ""):
+            yield f"pseudo-labels of {name}, expected those of its own arm of the ablation"
+        elif maker and maker.wildcards.get("source", "") not in ("", f"fold{receipt.wildcards.get('fold')}/"):
+            yield f"pseudo-labels of {name}, expected those of all teachers or of its own fold's"
 
 
 def _prediction(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
     rules = {made.rule for name in _weight_files(receipt) if (made := ancestry.maker.get(name))}
     rule = "train_model" if rules == {"train_model"} else "finetune_cell_type"
-    yield from _weights(receipt, ancestry, rule, receipt.wildcards.get("round", ""))
+    variant = receipt.wildcards.get("variant", "")
+    arm = "" if variant == "stage1/" or variant.endswith("batch_norm/") else variant
+    yield from _weights(receipt, ancestry, rule, receipt.wildcards.get("round", ""), arm)
 
 
-def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str) -> Iterator[str]:
-    """The weights that a job read must be of `rule`, of its own model and fold (and cell type, of round `number`)."""
+def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str, arm: str = "") -> Iterator[str]:
+    """The weights that a job read must be of `rule`, of its own model and fold (and cell type, of round `number`).
+
+    A fine-tune starts from the recipe's own weights, also in an arm of the ablation; a prediction is of its own arm's.
+    """
     wanted = {name: receipt.wildcards.get(name) for name in ("model", "fold")}
     if rule == "finetune_cell_type":
-        wanted |= {"cell_type": receipt.wildcards.get("cell_type"), "round": number}
+        wanted |= {"cell_type": receipt.wildcards.get("cell_type"), "round": number, "arm": arm}
     files = _weight_files(receipt)
     if len(files) != 1:
         yield f"read {len(files)} files of weights, expected one"
@@ -117,11 +126,11 @@ def _weights(receipt: Receipt, ancestry: Ancestry, rule: str, number: str) -> It
         maker = ancestry.maker.get(name)
         if maker is None:
             continue  # `intact` names the broken receipt
-        found = {key: maker.wildcards.get(key) for key in wanted}
+        found = {key: maker.wildcards.get(key, "" if key == "arm" else None) for key in wanted}
         if found.get("cell_type") == ALL_CELL_TYPES:
             found["cell_type"] = wanted["cell_type"]
         if maker.rule != rule or found != wanted:
-            expected = ", ".join(f"{key} {value}" for key, value in wanted.items())
+            expected = ", ".join(f"{key} {value}" for key, value in wanted.items() if value)
             yield f"read the weights {name}, expected those of {rule} with {expected}"
         elif rule == "finetune_cell_type" and Path(name).stem != "teacher":
             yield f"read {name}, expected the teacher"
@@ -134,22 +143,32 @@ def _ensemble(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
     """
     name = receipt.wildcards.get("ensemble", "")
     kind, _, model = name.partition("-")
-    number = name.removeprefix("round") if name.startswith("round") else "0" if model else None
-    variant = f"{kind}/" if kind == "stage1" or kind.endswith("batch_norm") else ""
+    number, variant, fold = "0" if model else None, "", None
+    if kind.startswith("round"):  # of all folds, or of one: `round0-fold1`
+        number, fold, model = kind.removeprefix("round"), model.removeprefix("fold") or None, ""
+    elif kind == "arm":  # an arm has one round
+        variant, number, model = f"{model}/", None, ""
+    elif kind == "stage1" or kind.endswith("batch_norm"):
+        variant = f"{kind}/"
     for read, maker in _readings(receipt, ancestry):
         if maker.rule == "index_sites":
             continue
-        wanted = {"variant": variant, "model": model or None, "round": number}
+        wanted = {"variant": variant, "model": model or None, "round": number, "fold": fold}
         other = any(maker.wildcards.get(key, "") != value for key, value in wanted.items() if value is not None)
         if maker.rule != "predict" or other:
             yield f"averaged {read}, expected predictions of {name} only"
 
 
 def _labelling(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
-    """Pseudo-labels come from the teachers' ensemble of their round and from nothing else."""
-    wanted = f"round{receipt.wildcards.get('round')}"
+    """Pseudo-labels come from the teachers' ensemble of their round, or of one fold of it, and from nothing else.
+
+    Beside it, round 0's is read for the temperature, if teachers of all folds gave labels before.
+    """
+    source = receipt.wildcards.get("source", "").rstrip("/")
+    wanted = f"round{receipt.wildcards.get('round')}{f'-{source}' if source else ''}"
     for read, maker in _readings(receipt, ancestry):
-        teachers = maker.rule == "ensemble_teachers" and maker.wildcards.get("ensemble") == wanted
+        allowed = (wanted,) if source else (wanted, "round0")
+        teachers = maker.rule == "ensemble_teachers" and maker.wildcards.get("ensemble") in allowed
         if not teachers and maker.rule != "index_sites":
             yield f"labelled by {read}, expected the ensemble of {wanted} only"
 

@@ -115,6 +115,13 @@ def _votes(run: FinishedRun, receipt: Receipt, well: pd.Series, sites: pd.DataFr
     }
 
 
+def _strict(run: FinishedRun) -> WellProbabilities | None:
+    """The ensemble on whose out-of-fold wells temperatures were fitted, as the scoring job was told."""
+    made = run.of_rule("score")
+    name = made[0].stage["settings"].get("strict") if made else None
+    return run.ensembles.get(name) if name else None
+
+
 def _is_round(receipt: Receipt) -> bool:
     return receipt.wildcards["ensemble"].startswith("round")
 
@@ -164,7 +171,9 @@ def _steps(run: FinishedRun, well: pd.Series) -> Iterator[Values]:
         return
     if run.balance.get("label_shift") is not None and _role(run, well["well_id"]) == "out_of_fold":
         folds = run.table("assign_folds", "folds.parquet")
-        shifted = shift_held_out(final, run.sites, folds, run.balance["label_shift"], run.balance["temperature"])
+        shifted = shift_held_out(
+            final, run.sites, folds, run.balance["label_shift"], run.balance["temperature"], _strict(run)
+        )
         yield step("temperature and class shares of the plate", shifted.of_wells([well["well_id"]])[0])
         return
     if temperature is None:
