@@ -6,6 +6,17 @@
 
 ABLATED = sorted({TRAININGS.strict, *(rung.ensemble for rung in ABLATION)})
 
+# Embeddings of the first model, fold 0: did pseudo-labels tighten the clusters, against a further round without them?
+CLUSTERS = {"round 0": ("", 0)}
+if "without_labels" in ARMS:
+    CLUSTERS |= {"a further round, no pseudo-labels": ("without_labels/", 1)}
+    CLUSTERS |= {"a further round, pseudo-labels": ("", 1)}
+CLUSTERED = [
+    recipe(TRAININGS.prediction(variant, ENSEMBLE[0], 0, cell_type, number))
+    for variant, number in CLUSTERS.values()
+    for cell_type in SUMMARY.cell_types
+]
+
 
 rule ablation_table:
     input:
@@ -18,10 +29,13 @@ rule ablation_table:
                 "rungs": [vars(rung) for rung in ABLATION],
                 "strict": TRAININGS.strict,
                 "epoch_chosen": CHOSEN,
+                "clusters": list(CLUSTERS),
+                "tsne_sites": CONFIG.report.tsne_sites,
             },
         ),
         receipts=[
             *(receipt(recipe(f"ensembles/{ensemble}.h5")) for ensemble in ABLATED),
+            *map(receipt, CLUSTERED),
             receipt(recipe("scores.json")),
             receipt(screen("sites.parquet")),
         ],
@@ -29,6 +43,7 @@ rule ablation_table:
         classes=ancient(screen("classes.parquet")),
         wells=ancient(recipe("wells.parquet")),
         ensembles=ancient(expand(recipe("ensembles/{ensemble}.h5"), ensemble=ABLATED)),
+        clusters=ancient(CLUSTERED),
     output:
         table=recipe("ablation.json"),
         receipt=receipt(recipe("ablation.json")),

@@ -10,12 +10,15 @@ from layout_screen import CLASSES, fold_table, layout_screen, predicted
 
 from cellsignal.ablation import (
     BEYOND,
+    LABELS,
     LADDER,
+    LAYOUT,
     NORMALIZATION,
     PUBLISHED,
     SCHEMES,
     AblationRung,
     ablation_rungs,
+    arms,
     reference_models,
     schemes,
 )
@@ -44,26 +47,98 @@ def plan(
 
 
 def test_deepnoise_climbs_the_rungs_of_figure_3() -> None:
-    config = recipe()
-    assert plan(config, last_round=2) == [
+    methods = ("uniqueness", "iterative", "assignment")
+    assert plan(recipe(), last_round=2) == [
         (NORMALIZATION, "reference-ablation-softmax-cell_type", "none", False),
         (NORMALIZATION, "reference-ablation-softmax-experiment", "none", False),
         (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "stage1-xception", "none", False),
+        (LADDER, "arm-finetuned_alone", "none", False),
+        (LADDER, "arm-averaged", "none", False),
         (LADDER, "teacher-xception", "none", False),
         (LADDER, "round0", "none", False),
-        (LADDER, "round2", "none", False),
-        (LADDER, "round2", "iterative", False),
+        (LABELS, "round0", "none", False),
+        (LABELS, "arm-without_labels", "none", False),
+        (LABELS, "arm-labels_without_layout", "none", False),
+        (LABELS, "arm-labels_unique", "none", False),
+        (LABELS, "arm-labels_grouped", "none", False),
+        (LABELS, "round1", "none", False),
+        (LABELS, "round2", "none", False),
+        *(
+            (LAYOUT, name, method, groups)
+            for name in ("round0", "round2")
+            for groups, some in ((False, ("none", *methods)), (True, methods))
+            for method in some
+        ),
         (BEYOND, "plate_batch_norm", "none", False),
-        (BEYOND, "round2", "assignment", False),
-        (BEYOND, "round2", "iterative", True),
-        (BEYOND, "round2", "assignment", True),
         (BEYOND, "plate_batch_norm", "assignment", True),
     ]
-    published = [rung.published for rung in ablation_rungs(config, list(SCHEMES), 2, True)]
-    assert published[:9] == [0.51549, 0.62901, 0.7458, 0.7458, 0.85542, 0.90145, None, 0.95535, 0.99596]
-    assert set(published[9:]) == {None} and sorted(PUBLISHED.values()) == sorted(set(published[:9]) - {None})
+
+
+def test_published_values_stand_beside_the_rungs_that_they_belong_to_and_nowhere_else() -> None:
+    rungs = ablation_rungs(recipe(), list(SCHEMES), 2, True)
+    found = {
+        (rung.part, rung.ensemble, rung.method, rung.plate_groups): rung.published
+        for rung in rungs
+        if rung.published is not None
+    }
+    assert found == {
+        (NORMALIZATION, "reference-ablation-softmax-cell_type", "none", False): 0.51549,
+        (NORMALIZATION, "reference-ablation-softmax-experiment", "none", False): 0.62901,
+        (NORMALIZATION, "reference-ablation-softmax-plate", "none", False): 0.7458,
+        (LADDER, "reference-ablation-softmax-plate", "none", False): 0.7458,
+        (LADDER, "stage1-xception", "none", False): 0.85542,
+        (LADDER, "teacher-xception", "none", False): 0.90145,  # with consistency; neither fine-tune alone nor EMA
+        (LABELS, "round2", "none", False): 0.95535,  # labels that the groups helped to make
+        (LAYOUT, "round2", "iterative", True): 0.99596,  # with the groups
+    }
+    assert sorted(set(found.values())) == sorted(PUBLISHED.values())
+    without = recipe("plate_batchnorm.yaml")  # no groups, no consistency
+    published = {rung.ensemble for rung in ablation_rungs(without, list(SCHEMES), 2, True) if rung.published}
+    assert "round2" in published and "teacher-xception" not in published
+    of_rounds = [rung for rung in ablation_rungs(without, list(SCHEMES), 2, True) if rung.part == LABELS]
+    assert all(rung.published is None for rung in of_rounds)
+
+
+def test_an_arm_differs_from_the_recipe_in_its_step_alone() -> None:
+    config = recipe()
+    own = config.finetune
+    assert own is not None
+    found = {arm.name: arm for arm in arms(config, 2)}
+    assert list(found) == [
+        "finetuned_alone", "averaged", "without_labels", "labels_without_layout", "labels_unique", "labels_grouped",
+    ]  # fmt: skip
+
+    def changed(name: str) -> dict[str, object]:
+        before, after = own.mean_teacher.model_dump(), found[name].finetune.mean_teacher.model_dump()
+        assert found[name].finetune.optimization == own.optimization
+        return {key: value for key, value in after.items() if value != before[key]}
+
+    assert changed("finetuned_alone") == {
+        "decay": [[0.0, 0.0]], "decay_epochs": None, "consistency": 0.0, "unlabelled": False,
+    }  # fmt: skip
+    assert changed("averaged") == {"consistency": 0.0, "unlabelled": False}
+    for name in list(found)[2:]:
+        assert found[name].finetune == own and found[name].number == 1
+        assert found[name].models == ["xception", "xception_wide"]
+    labels = {name: arm.labels and (arm.labels.method, arm.labels.plate_groups) for name, arm in found.items()}
+    assert labels == {
+        "finetuned_alone": None, "averaged": None, "without_labels": None, "labels_without_layout": ("none", False),
+        "labels_unique": ("uniqueness", False), "labels_grouped": ("uniqueness", True),
+    }  # fmt: skip
+
+
+def test_an_arm_that_would_equal_the_recipe_is_not_trained() -> None:
+    averaging = recipe("plate_batchnorm.yaml")  # EMA without consistency
+    assert [arm.name for arm in arms(averaging, 0)] == ["finetuned_alone"]
+    ladder = [rung.ensemble for rung in ablation_rungs(averaging, list(SCHEMES), 0, True) if rung.part == LADDER]
+    assert ladder[2:4] == ["arm-finetuned_alone", "teacher-xception"]
+    plain = recipe("capstone.yaml")  # no teacher at all, nothing balanced
+    assert arms(plain, 0) == []
+    first = recipe("first_place.yaml")
+    unique = first.model_copy(update={"balance": BalanceSettings(method="uniqueness", plate_groups=True)})
+    assert [arm.name for arm in arms(unique, 1)] == ["without_labels", "labels_without_layout", "labels_unique"]
 
 
 def test_the_references_differ_from_the_first_model_in_head_and_normalization_alone() -> None:
@@ -91,6 +166,8 @@ def test_a_model_that_the_recipe_has_is_not_trained_again() -> None:
         (NORMALIZATION, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "reference-ablation-softmax-plate", "none", False),
         (LADDER, "stage1-resnet10t", "none", False),
+        (LADDER, "arm-finetuned_alone", "none", False),
+        (LADDER, "arm-averaged", "none", False),
         (LADDER, "teacher-resnet10t", "none", False),
         (LADDER, "round0", "none", False),
         (BEYOND, "plate_batch_norm", "none", False),
@@ -161,8 +238,15 @@ def test_the_rung_of_class_shares_is_what_the_run_itself_predicts(table: dict) -
 def test_the_figure_has_a_panel_per_part_and_the_published_values(table: dict) -> None:
     figure = ablation_ladder(table["scores"])
     rungs = table["scores"]["rungs"]
-    assert len(figure.axes) == 3
-    for ax, part in zip(figure.axes, (NORMALIZATION, LADDER, BEYOND), strict=True):
+    assert len(figure.axes) == 5
+    assert [ax.get_title(loc="left")[:3] or ax.get_title()[:3] for ax in figure.axes] == [
+        "(a)",
+        "(b)",
+        "(c)",
+        "(d)",
+        "(e)",
+    ]
+    for ax, part in zip(figure.axes, (NORMALIZATION, LADDER, LABELS, LAYOUT, BEYOND), strict=True):
         own = [rung for rung in rungs if rung["part"] == part]
         assert [patch.get_width() for patch in ax.patches] == [rung["accuracy"] for rung in own]
         assert [label.get_text() for label in ax.get_yticklabels()] == [rung["name"] for rung in own]

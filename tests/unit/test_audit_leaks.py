@@ -117,6 +117,24 @@ def test_explicit_folds_that_part_twins_are_told_and_no_leak(tmp_path: Path) -> 
     assert verdict.passed and any(sentence.startswith(told) for sentence in verdict.evidence["clean"])
 
 
+def test_clean_says_where_images_of_test_wells_entered(project: Project) -> None:
+    (sentence,) = [text for text in project.audit().evidence["clean"] if text.startswith("images of test wells")]
+    assert "never their labels" in sentence and "statistics by plate" in sentence
+
+
+def test_pseudo_labels_of_another_folds_teachers_are_a_leak(project: Project) -> None:
+    problems = relabel(project, f"{LABELS}{SUFFIX}", source="fold1/")
+    assert any("expected those of all teachers or of its own fold's" in problem for problem in problems)
+
+
+def test_an_arm_of_the_ablation_keeps_to_its_own_labels_and_starts_from_the_recipes_weights(project: Project) -> None:
+    problems = relabel(project, f"{LABELS}{SUFFIX}", arm="labels_unique/")
+    assert any("expected those of its own arm of the ablation" in problem for problem in problems)
+    name = f"{RECIPE}/models/deep/fold0/{CELL_TYPE}/round0/teacher.safetensors{SUFFIX}"
+    problems = relabel(project, name, arm="averaged/")
+    assert any("expected those of finetune_cell_type with" in problem for problem in problems)
+
+
 def relabel(project: Project, name: str, **wildcards: str) -> list[str]:
     """What is unclean once a receipt, and with it all above, says that its job had other wildcards."""
     forge(project, name, lambda made: made.wildcards.update(wildcards))

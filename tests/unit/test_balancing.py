@@ -9,6 +9,7 @@ from layout_screen import CLASSES, PLATES, TEST, TRAIN, layout_screen, predicted
 from small_screens import public_rows, screen_of
 
 from cellsignal.balancing import balance_screen
+from cellsignal.calibration import fit_temperature
 from cellsignal.config.labelling import BalanceSettings
 from cellsignal.ensemble import WellProbabilities, add_unseen
 from cellsignal.errors import BadInput
@@ -220,3 +221,16 @@ def test_the_tables_given_stay_as_they_were(screen: Screen, probabilities: WellP
     balance_screen(probabilities, screen.sites, screen.classes, BalanceSettings())
     pd.testing.assert_frame_equal(screen.sites, before[0])
     np.testing.assert_array_equal(probabilities.probability, before[1])
+
+
+def test_the_temperature_is_that_of_the_strictly_out_of_fold_wells(screen: Screen) -> None:
+    """Not of the wells whose labels were behind the pseudo-labels that the models learned from."""
+    strict, later = predicted(screen, 1.0, seed=3), predicted(screen, 4.0, seed=4)
+    train = well_table(screen.sites).query("dataset == 'train' and well_type == 'treatment'")
+    truth = dict(zip(train["well_id"], train["sirna"], strict=True))
+    expected = fit_temperature(strict, truth).temperature
+    priors = balance_screen(later, screen.sites, screen.classes, BalanceSettings(), strict, "round0").priors
+    assert priors["temperature"] == pytest.approx(expected, abs=1e-5)
+    assert priors["temperature_fitted_on"] == "out-of-fold wells of round0"
+    own = balance_screen(later, screen.sites, screen.classes, BalanceSettings()).priors
+    assert own["temperature"] != priors["temperature"] and own["temperature_fitted_on"] == "out-of-fold wells"

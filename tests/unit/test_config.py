@@ -165,11 +165,11 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
             "expected warmup_epochs and tail_epochs to be less than epochs",
         ),
         (
-            {"finetune": {"mean_teacher": {"decay": [[0.5, 0.9], [0.0, 0.5]]}}},
+            {"finetune": {"mean_teacher": {"decay": [[0.5, 0.9], [0.0, 0.5]], "decay_epochs": None}}},
             "mine.yaml: finetune.mean_teacher.decay: starts [0.5, 0.0]; expected shares of the run (0 to 1), ascending",
         ),
         (
-            {"finetune": {"mean_teacher": {"decay": [[0.0, 1.0]]}}},
+            {"finetune": {"mean_teacher": {"decay": [[0.0, 1.0]], "decay_epochs": None}}},
             "mine.yaml: finetune.mean_teacher.decay: a [1.0]; expected 0 to below 1 (at 1 the teacher never learns)",
         ),
         (
@@ -225,7 +225,7 @@ def test_contradictions_of_several_sections_come_at_once(tmp_path: Path) -> None
         tmp_path,
         augment={"scale": [2.0, 1.0]},
         screen={"channels": ["dna", "dna"], "answers": "truth.csv"},
-        finetune={"mean_teacher": {"decay": [[0.0, 1.0]]}},
+        finetune={"mean_teacher": {"decay": [[0.0, 1.0]], "decay_epochs": None}},
     )
     assert len(found) == 4
 
@@ -239,7 +239,7 @@ def test_contradictions_of_several_sections_come_at_once(tmp_path: Path) -> None
         {"train": {"schedule": {"kind": "one_cycle"}}},  # steps that it inherits, and does not use
         {"train": {"schedule": {"kind": "cosine", "warmup_epochs": 5.0}}},
         {"finetune": {"optimization": {"epochs": 4, "schedule": {"kind": "cosine"}}}},  # tail_epochs are not its
-        {"finetune": {"mean_teacher": {"decay": []}}},
+        {"finetune": {"mean_teacher": {"decay": [], "decay_epochs": None}}},
         {"finetune": None, "pseudo_labels": {"rounds": 0}},
         {"augment": {"scale": [1.0, 1.0]}},
         {"balance": {"method": "none"}},

@@ -32,6 +32,7 @@ ELSEWHERE = {  # in `cellsignal`, `make settings`, planning, notebooks, or `runn
     "cellsignal.cli",
     "cellsignal.clocks",
     "cellsignal.config.page",
+    "cellsignal.names_in_settings",
     "cellsignal.planning",
     "cellsignal.provenance.diff",
     "cellsignal.provenance.diff_text",
@@ -42,8 +43,11 @@ ELSEWHERE = {  # in `cellsignal`, `make settings`, planning, notebooks, or `runn
     "cellsignal.provenance.progress_text",
     "cellsignal.provenance.row",
     "cellsignal.provenance.row_text",
+    "cellsignal.recipe_check",
+    "cellsignal.recipe_problems",
     "cellsignal.rxrx",
     "cellsignal.sizing",
+    "cellsignal.trainings",
 }
 
 

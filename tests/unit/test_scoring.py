@@ -115,6 +115,25 @@ def test_out_of_fold_metrics_are_scikit_learn_s(screen: Screen, ensembles: dict[
         assert found[key] == expected
 
 
+@pytest.mark.parametrize("chosen", [False, True])
+def test_out_of_fold_numbers_say_what_they_are_and_stand_beside_strict_ones(
+    screen: Screen, ensembles: dict[str, WellProbabilities], chosen: bool
+) -> None:
+    arguments = screen.sites, screen.classes, NO_ANSWERS, None, BalanceSettings(), ScoreSettings(), fold_table(screen)
+    scores, wells = score_screen(ensembles, *arguments, strict="round0", epoch_chosen=chosen)
+    last, strict = scores["out_of_fold"], scores["out_of_fold_strict"]
+    assert (last["ensemble"], last["strictly_out_of_fold"]) == ("round1", False)
+    assert "pseudo-labels that it learned from came from models that were" in last["caveat"]
+    assert (strict["ensemble"], strict["strictly_out_of_fold"]) == ("round0", True)
+    for part in (last, strict):
+        assert part["epoch_chosen_by_held_out_fold"] == chosen == ("chose the epoch" in (part["caveat"] or ""))
+    held_out = wells[wells["role"] == "out_of_fold"]
+    best = ensembles["round0"].of_wells(held_out["well_id"])[:, :CLASSES].argmax(axis=1)
+    assert strict["accuracy"] == (best == held_out["sirna"]).mean() != last["accuracy"]
+    own, _ = score_screen(ensembles, *arguments, strict="round1")
+    assert own["out_of_fold"]["strictly_out_of_fold"] and "out_of_fold_strict" not in own
+
+
 def test_only_the_last_round_is_scored(screen: Screen, ensembles: dict[str, WellProbabilities]) -> None:
     alone = {"round1": ensembles["round1"]}
     assert (
@@ -339,7 +358,11 @@ def test_a_run_without_out_of_fold_wells_has_no_rungs(
     scores, _ = score_screen(
         only_test, screen.sites, screen.classes, NO_ANSWERS, submitted, settings, ScoreSettings(), fold_table(screen)
     )
-    assert scores["out_of_fold"] == {"wells": 0} and scores["ladder"]["rungs"] == []
+    assert scores["out_of_fold"] == {
+        "wells": 0,
+        "caveat": "no fold holds out a well, so nothing is known of wells that the models did not see",
+    }
+    assert scores["ladder"]["rungs"] == []
     assert canonical_json(scores)
 
 

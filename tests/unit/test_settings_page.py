@@ -170,7 +170,7 @@ def test_editors_accept_config_yaml_and_every_recipe(recipe: str) -> None:
     [
         {"train": {"weight_decai": 0.1}},
         {"train": {"rate": "3e-4"}},
-        {"folds": {"count": 1}},
+        {"folds": {"count": 0}},
         {"models": [{"name": "a"}]},
     ],
 )

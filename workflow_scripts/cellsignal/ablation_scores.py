@@ -73,6 +73,7 @@ def ablation_scores(
         elif rung.ensemble in balanced:
             table = balanced[rung.ensemble]
             row = table[(table["method"] == rung.method) & (table["plate_groups"] == rung.plate_groups)]
-            found += [vars(rung) | one for one in row[["accuracy", "correct", *LINE]].to_dict("records")]
+            reached = row[["accuracy", "correct", *LINE]].to_dict("records")
+            found += [vars(rung) | {str(key): value for key, value in one.items()} for one in reached]
     chosen_there = epoch_chosen and of == "out-of-fold wells"
     return {"of": of, "wells": len(known), "epoch_chosen_by_held_out_fold": chosen_there, "rungs": found}

@@ -82,7 +82,8 @@ def standardize(
     factor, shift = (value.to(device, non_blocking=True)[:, :, None, None] for value in (factor, shift))
     light = pixels.to(torch.float32, copy=True)
     if settings is not None and draws is not None and settings.illumination:
-        light.mul_(_illumination(len(pixels), *pixels.shape[2:], settings.illumination, draws).to(device))
+        n, _, height, width = pixels.shape
+        light.mul_(_illumination(n, height, width, settings.illumination, draws).to(device))
     return light.mul_(factor).add_(shift)
 
 

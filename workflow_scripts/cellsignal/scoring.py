@@ -61,14 +61,16 @@ def score_screen(
     wells = _predicted_wells(final, sites, classes, answers, submitted)
     held_out = wells[wells["role"] == "out_of_fold"]
     scores: dict[str, Any] = {
-        "out_of_fold": _metrics(held_out, final, classes) | _seen(last, strict, epoch_chosen),
+        "out_of_fold": _metrics(held_out, final, classes) | _seen(last, strict, epoch_chosen, len(held_out)),
         "controls": _controls(wells, final),
         "test": None,
         "ladder": {"of": "out-of-fold wells", "rungs": _raw_rungs(ensembles, held_out, classes), "all": []},
     }
     if strict != last and len(held_out):
         before = held_out.assign(predicted=best_treatment(calibration.of_wells(held_out["well_id"]), classes))
-        scores["out_of_fold_strict"] = _metrics(before, calibration, classes) | _seen(strict, strict, epoch_chosen)
+        scores["out_of_fold_strict"] = _metrics(before, calibration, classes) | _seen(
+            strict, strict, epoch_chosen, len(held_out)
+        )
     if balance.label_shift is not None and len(held_out):
         scores["ladder"]["rungs"].append(_shares_rung(held_out))
     if submitted is not None and len(answers):
@@ -153,8 +155,10 @@ def _metrics(wells: pd.DataFrame, final: WellProbabilities, classes: pd.DataFram
     }
 
 
-def _seen(name: str, strict: str, epoch_chosen: bool) -> dict[str, Any]:
+def _seen(name: str, strict: str, epoch_chosen: bool, wells: int) -> dict[str, Any]:
     """What the models of an ensemble had to do with their out-of-fold wells, in values and in words."""
+    if not wells:
+        return {"caveat": "no fold holds out a well, so nothing is known of wells that the models did not see"}
     words = []
     if name != strict:
         words.append(

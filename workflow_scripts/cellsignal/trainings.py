@@ -194,15 +194,17 @@ class Trainings:
                         made = self.teacher(model, fold, cell_type, number, arm)
                         yield Job(f"finetune_cell_type {arm} {model} {fold} {cell_type} {number}", needs, [made])
         ensembles = dict.fromkeys([*self.ensembles, *(self.of_ablation if ablation else []), *labelled.values()])
+        predictions: dict[str, str] = {}  # which several ensembles may average → weights
         for ensemble in ensembles:
             variant, models, folds, number = self.averaged(ensemble)
             for model in models:
                 for fold in folds:
                     for cell_type in self.cell_types:
-                        needs = [*GIVEN, self.weights(variant, model, fold, cell_type, number)]
                         made = self.prediction(variant, model, fold, cell_type, number)
-                        yield Job(f"predict {variant}{model} {fold} {cell_type} {number}", needs, [made])
+                        predictions[made] = self.weights(variant, model, fold, cell_type, number)
             yield Job(f"ensemble_teachers {ensemble}", self.voters(ensemble), [f"ensembles/{ensemble}.h5"])
+        for made, weights in predictions.items():
+            yield Job(f"predict {made}", [*GIVEN, weights], [made])
         for labels, ensemble in labelled.items():
             fitted = self.calibrated_on(ensemble)
             needs = [f"ensembles/{name}.h5" for name in dict.fromkeys([ensemble, fitted])]

@@ -1,6 +1,7 @@
 """The ablation: what normalization and each further step reach, beside what the paper says of RxRx1."""
 
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,10 +14,13 @@ from cellsignal.figures import style
 from cellsignal.intervals import told
 
 TITLES = {
-    "normalization": "(a) Normalization, one softmax model",
-    "ladder": "(b) Step by step",
-    "beyond": "(c) Beyond the paper",
+    "normalization": "Normalization, one softmax model",
+    "ladder": "Step by step, without pseudo-labels",
+    "labels": "A further round: what pseudo-labels are worth, all else equal",
+    "layout": "What the layout of the plates is worth, without and with pseudo-labels",
+    "beyond": "Beyond the paper: statistics of BatchNorm",
 }
+CLUSTERS = "Do the classes cluster?"
 
 
 @style.look()
@@ -36,13 +40,15 @@ def ablation_ladder(table: Mapping[str, Any]) -> Figure:
     heights = [0.7 + 0.36 * len(rungs) for rungs in parts.values()]
     heights += [1.1 + 0.36 * len(clusters)] if clusters else []
     figure, axes = style.panels(len(heights), 1, 9.0, sum(heights) + 0.9, height_ratios=heights)
-    for ax, (part, rungs) in zip(axes[:, 0], parts.items(), strict=False):
+    for ax, rungs in zip(axes[:, 0], parts.values(), strict=False):
         _panel(ax, rungs)
         style.percent(ax.xaxis)
         ax.tick_params(axis="x", labelbottom=False)
-        ax.set_title(TITLES[part])
     if clusters:
         _clusters(axes[-1, 0], clusters)
+    titles = [*(TITLES[part] for part in parts), *([CLUSTERS] if clusters else [])]
+    for ax, letter, title in zip(axes[:, 0], ascii_lowercase, titles, strict=False):
+        ax.set_title(f"({letter}) {title}")
     last = axes[len(parts) - 1, 0]
     last.tick_params(axis="x", labelbottom=True)
     last.set_xlabel(f"accuracy on {table['wells']:,} {table['of']}{_line(table['rungs'])}")
@@ -68,7 +74,6 @@ def _clusters(ax: Axes, clusters: Sequence[Mapping[str, Any]]) -> None:
     counts = ((first["sites"], "site"), (first["wells"], "well"), (first["experiments"], "experiment"))
     of = " of ".join(style.counted(*part) for part in counts)
     ax.set_xlabel(f"share of the {NEIGHBOURS} nearest neighbours of the same class (tick: chance)\n{of}")
-    ax.set_title("(d) Do the classes cluster?")
 
 
 def _line(rungs: Sequence[Mapping[str, Any]]) -> str:

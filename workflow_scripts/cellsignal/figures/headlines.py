@@ -32,19 +32,14 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
         (
             "out_of_fold",
             "Accuracy, held-out wells",
-            "by models that did not see them, among treatments; nothing else of the layout used",
+            "by models that were not trained on them, among treatments; nothing else of the layout used",
         ),
     )
     for key, name, how in parts:
         part = scores[key]
         if part and part.get("wells"):
-            found.append(
-                Headline(
-                    name,
-                    _percent(part["accuracy"]),
-                    f"{how}; {part['wells']:,} wells{_line(part['interval'])}",
-                )
-            )
+            note = f"{how}; {part['wells']:,} wells{_line(part['interval'])}"
+            found.append(Headline(name, _percent(part["accuracy"]), f"{note}{_caveat(key, scores)}"))
     rungs = [rung for rung in scores["ladder"]["rungs"] if not rung["reference"] and rung["wells"]]
     if len(rungs) > 1:
         first, last = rungs[0], rungs[-1]
@@ -77,6 +72,17 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
     note = ", ".join(odd) or "no experiment lies far from the others of its cell type"
     found.append(Headline("Outlier experiments", f"{len(odd):,}", note))
     return found
+
+
+def _caveat(key: str, scores: dict[str, Any]) -> str:
+    """What a number of held-out wells must be read with, and the strict one beside it."""
+    if key != "out_of_fold":
+        return ""
+    caveat, strict = scores[key].get("caveat"), scores.get("out_of_fold_strict")
+    words = f". {caveat[:1].upper()}{caveat[1:]}" if caveat else ""
+    if strict:
+        words += f"; strictly out of fold, before any pseudo-label: {_percent(strict['accuracy'])}"
+    return words
 
 
 def _line(line: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from cellsignal.figures.style import words
 from cellsignal.figures.thumbnails import thumbnail, veil
 
 ROLES = {
-    "out_of_fold": "called by models that did not see its experiment",
+    "out_of_fold": "called by models that were not trained on its experiment",
     "test": "test",
     "control": "control, of an experiment that the models did not see",
     "unseen": "test, without images",

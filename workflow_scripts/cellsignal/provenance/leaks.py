@@ -44,9 +44,27 @@ def clean(ancestry: Ancestry, broken: Collection[str] = (), open_tables: bool = 
         answer.evidence += tables.evidence
     elif any(receipt.rule in TRAINING for receipt in ancestry.receipts.values()):
         answer.evidence.append("tables of sites, folds and training rows were not opened")
+    if seen := _test_images(ancestry):
+        answer.evidence.append(seen)
     if used := priors(ancestry, broken):
         answer.evidence.append(_priors_in_words(used))
     return answer
+
+
+def _test_images(ancestry: Ancestry) -> str:
+    """What images of test wells, never their labels, entered; empty if nothing was trained or predicted."""
+    entered: dict[str, None] = {}  # in order
+    for receipt in ancestry.receipts.values():
+        settings = receipt.stage["settings"] if receipt.rule in (*TRAINING, "predict") else {}
+        scheme = settings.get("model", {}).get("normalization")
+        if scheme in ("plate", "experiment", "cell_type"):
+            entered[f"statistics by {scheme.replace('_', ' ')}, by which images are standardized"] = None
+        if settings.get("predict", {}).get("batch_norm") == "plate":
+            entered["BatchNorm statistics of each plate"] = None
+        teacher = settings.get("finetune", {}).get("mean_teacher", {})
+        if teacher.get("unlabelled") and teacher.get("consistency", 0) > 0:
+            entered["the consistency loss"] = None
+    return f"images of test wells, never their labels, entered {'; '.join(entered)}" if entered else ""
 
 
 def priors(ancestry: Ancestry, broken: Collection[str] = ()) -> dict[str, Any]:
@@ -119,7 +137,7 @@ def _training_tables(ancestry: Ancestry, broken: Collection[str]) -> Answer:
         answer.problems += _training_leaks(receipt, tables, known, folds, group, counts)
     if trainings and len(answer.problems) == before:
         held_out = "; ".join(
-            f"fold {fold}: {', '.join(part['group'])}" if fold >= 0 else f"never: {', '.join(part['group'])}"
+            f"{'never' if fold == -1 else f'fold {fold}'}: {', '.join(part['group'])}"
             for fold, part in folds.sort_values("group").groupby("fold")
         )
         answer.evidence.append(

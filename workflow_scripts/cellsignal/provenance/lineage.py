@@ -166,10 +166,14 @@ def _labelling(receipt: Receipt, ancestry: Ancestry) -> Iterator[str]:
     """
     source = receipt.wildcards.get("source", "").rstrip("/")
     wanted = f"round{receipt.wildcards.get('round')}{f'-{source}' if source else ''}"
-    for read, maker in _readings(receipt, ancestry):
-        allowed = (wanted,) if source else (wanted, "round0")
-        teachers = maker.rule == "ensemble_teachers" and maker.wildcards.get("ensemble") in allowed
-        if not teachers and maker.rule != "index_sites":
+    voted = {
+        read: maker.wildcards.get("ensemble") if maker.rule == "ensemble_teachers" else None
+        for read, maker in _readings(receipt, ancestry)
+        if maker.rule != "index_sites"
+    }
+    allowed = {wanted, *(() if source else ("round0",))} if wanted in voted.values() else {wanted}
+    for read, ensemble in voted.items():
+        if ensemble not in allowed:
             yield f"labelled by {read}, expected the ensemble of {wanted} only"
 
 
