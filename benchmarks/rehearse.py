@@ -187,14 +187,15 @@ def expected_jobs(config: Config) -> dict[str, int]:
     voting = sum(model.ensemble for model in config.models)
     others = len(config.models) - voting
     folds, rounds = config.folds.count, config.pseudo_labels.rounds + 1
+    sources = folds if config.pseudo_labels.teachers == "own_fold" else 1
     tuned = (CELL_TYPES if config.finetune.by_cell_type else 1) if config.finetune else 0
     return {
         "pack_plate": PLATES,
         "train_model": len(config.models) * folds,
         "finetune_cell_type": voting * folds * tuned * rounds,
         "predict": folds * CELL_TYPES * (voting * rounds + others),
-        "ensemble_teachers": rounds + others,
-        "pseudo_labels": rounds - 1,
+        "ensemble_teachers": rounds + others + (sources * (rounds - 1) if sources > 1 else 0),
+        "pseudo_labels": sources * (rounds - 1),
         **dict.fromkeys(["index_sites", "assign_folds", "balance_plates", "submission", "score", "overview"], 1),
     }
 
