@@ -7,7 +7,6 @@ drawn once, as the published layout has them: each plate's own 277 classes, in a
 """
 
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -49,17 +48,17 @@ class Tables:
     drawn: pd.DataFrame
 
 
-def read_tables(data: Path, classes_per_group: int | None = None, plates: Sequence[int] = (1, 2, 3, 4)) -> Tables:
+def read_tables(data: Path, classes_per_group: int | None = None, one_plate: bool = False) -> Tables:
     """The real tables below `data`, the folder that `CELLSIGNAL_DATA` names.
 
-    For a smaller screen: only so many of each plate group's 277 classes and four positive controls, numbered anew
-    without gaps, on these plates of every experiment.
+    For a smaller screen: only so many of each plate group's 277 classes, and four positive controls, numbered anew
+    without gaps; only one plate of each experiment: the first, second, third, fourth in turn.
     """
     kaggle = {name: pd.read_csv(data / PUBLISHED / f"{name}.csv") for name in TABLES}
     answers = pd.read_csv(data / LAYOUT / "test_labels_partial.csv")[["id_code", "sirna"]]
     truth = hidden_truth(kaggle["test"], answers, data)
-    if classes_per_group is not None or len(plates) < 4:
-        kaggle, answers, truth = _smaller(kaggle, answers, truth, data, classes_per_group or 277, plates)
+    if classes_per_group is not None:
+        kaggle, answers, truth = _smaller(kaggle, answers, truth, data, classes_per_group, one_plate)
     parts = []
     for name, table in kaggle.items():
         known = table if "sirna" in table else table.assign(sirna=table["id_code"].map(truth))
@@ -94,9 +93,11 @@ def _smaller(
     truth: "pd.Series[int]",
     data: Path,
     classes_per_group: int,
-    plates: Sequence[int],
+    one_plate: bool,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame, "pd.Series[int]"]:
-    """Tables of the wells that hold some classes only, on some plates; classes numbered from 0 again."""
+    """Tables of the wells that hold some classes only, on one plate or all; classes numbered from 0 again."""
+    experiments = sorted({name for table in kaggle.values() for name in table["experiment"]})
+    plate_of = {name: 1 + turn % 4 for turn, name in enumerate(experiments)}
     groups = pd.read_csv(data / LAYOUT / "plate_groups.csv").set_index("class")["p0"]
     treatments = groups.groupby(groups).head(classes_per_group).index.sort_values()
     positive, negative = [1108, 1109, 1110, 1111], 1138
@@ -104,7 +105,7 @@ def _smaller(
     truth = truth[truth.isin(number)].map(number)
     smaller = {}
     for name, table in kaggle.items():
-        here = table[table["plate"].isin(plates)]
+        here = table[table["plate"] == table["experiment"].map(plate_of)] if one_plate else table
         if name == "test":
             smaller[name] = here[here["id_code"].isin(truth.index)]
         else:

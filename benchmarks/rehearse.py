@@ -187,14 +187,15 @@ def expected_jobs(config: Config) -> dict[str, int]:
     voting = sum(model.ensemble for model in config.models)
     others = len(config.models) - voting
     folds, rounds = config.folds.count, config.pseudo_labels.rounds + 1
+    sources = folds if config.pseudo_labels.teachers == "own_fold" else 1
     tuned = (CELL_TYPES if config.finetune.by_cell_type else 1) if config.finetune else 0
     return {
         "pack_plate": PLATES,
         "train_model": len(config.models) * folds,
         "finetune_cell_type": voting * folds * tuned * rounds,
         "predict": folds * CELL_TYPES * (voting * rounds + others),
-        "ensemble_teachers": rounds + others,
-        "pseudo_labels": rounds - 1,
+        "ensemble_teachers": rounds + others + (sources * (rounds - 1) if sources > 1 else 0),
+        "pseudo_labels": sources * (rounds - 1),
         **dict.fromkeys(["index_sites", "assign_folds", "balance_plates", "submission", "score", "overview"], 1),
     }
 
@@ -208,20 +209,22 @@ def ladder(own: Path) -> dict[str, float]:
 def rules(results: Path, recipe: str) -> list[dict[str, Any]]:
     """Of each rule of screen and recipe: jobs, minutes, memory of the largest job and what that one asked for."""
     found: dict[str, dict[str, Any]] = {}
-    for logs in (results / "logs", results / recipe / "logs"):
-        for path in sorted(logs.rglob("*.run.json")):
-            record, name = read_json(path), str(path.relative_to(logs)).removesuffix(".run.json")
-            benchmark = pd.read_csv(logs.with_name("benchmarks") / f"{name}.tsv", sep="\t").iloc[0]
+    for folder in (results / "benchmarks", results / recipe / "benchmarks"):
+        for path in sorted(folder.rglob("*.tsv")):
+            benchmark = pd.read_csv(path, sep="\t").iloc[0]
             asked = ast.literal_eval(benchmark["resources"])
-            one = found.setdefault(
-                record["rule"], {"rule": record["rule"], "jobs": 0, "minutes": 0.0, "longest": 0.0, "held_mb": 0}
-            )
+            # The audit leaves no record of its own.
+            record = folder.with_name("logs") / path.relative_to(folder).with_suffix(".run.json")
+            own = read_json(record) if record.exists() else {}
+            held, minutes = own.get("peak_memory_mb", benchmark["max_rss"]), own.get("seconds", benchmark["s"]) / 60
+            name = benchmark["rule_name"]
+            one = found.setdefault(name, {"rule": name, "jobs": 0, "minutes": 0.0, "longest": 0.0, "held_mb": 0})
             one["jobs"] += 1
-            one["minutes"] += record["seconds"] / 60
-            one["longest"] = max(one["longest"], record["seconds"] / 60)
-            if record["peak_memory_mb"] >= one["held_mb"]:
+            one["minutes"] += minutes
+            one["longest"] = max(one["longest"], minutes)
+            if held >= one["held_mb"]:
                 of_gpu = CUDA_MB if asked.get("gpu") else 0
-                one |= {"held_mb": record["peak_memory_mb"], "asked_mb": asked["mem_mb"], "of_it_for_a_gpu_mb": of_gpu}
+                one |= {"held_mb": round(held), "asked_mb": asked["mem_mb"], "of_it_for_a_gpu_mb": of_gpu}
     for one in found.values():
         asked_mb, held_mb = one["asked_mb"] - one["of_it_for_a_gpu_mb"], one["held_mb"] + SNAKEMAKES_MB
         one["ask"] = "too little" if held_mb > asked_mb else "much" if asked_mb > MUCH * held_mb else "fits"

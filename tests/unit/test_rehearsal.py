@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from rehearsal_screen import CHANNELS, RINGS, draw_plate, read_tables, write_plate
 from rehearsal_settings import changes, rehearsed
-from rehearse import RECIPES, clean, expected_jobs, files_of, mark
+from rehearse import RECIPES, TEST_WELLS, check, clean, expected_jobs, files_of, mark, rules
 
 from cellsignal.config.load import lay_over, read_config
 from cellsignal.config.schema import Config
+from cellsignal.files import write_json, write_text
 from cellsignal.images import read_image
 
 DATA = Path(os.environ.get("CELLSIGNAL_DATA", "unset"))
@@ -142,3 +143,60 @@ def test_a_plate_is_drawn_and_written_the_same_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read[0], pixels[1, 1, 4])
     before = file.stat().st_mtime_ns
     assert write_plate(tmp_path, plate, 16, 9) == 36 and file.stat().st_mtime_ns == before
+
+
+def leave(results: Path, rule: str, unit: str, held: int | None, asked: int, gpu: int = 0) -> None:
+    """What a job leaves: a benchmark, and, unless it is the audit, a run record."""
+    columns = {"s": 90.0, "max_rss": 700.4, "rule_name": rule, "resources": str({"mem_mb": asked, "gpu": gpu})}
+    path = results / "own/benchmarks" / f"{rule}/{unit}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([columns]).to_csv(path, sep="\t", index=False)
+    if held is not None:
+        write_json(results / f"own/logs/{rule}/{unit}.run.json", {"rule": rule, "seconds": 60, "peak_memory_mb": held})
+
+
+def test_what_rules_held_stands_beside_what_they_asked_for(tmp_path: Path) -> None:
+    """On a cluster a job is two Snakemakes more, 500 MB; a GPU's 4,000 MB cannot be seen without one."""
+    leave(tmp_path, "predict", "a", held=900, asked=8000, gpu=1)
+    leave(tmp_path, "predict", "b", held=1600, asked=8000, gpu=1)
+    leave(tmp_path, "score", "x", held=2600, asked=3000)
+    leave(tmp_path, "plate_map", "x", held=200, asked=3500)
+    leave(tmp_path, "audit_verdict", "x", held=None, asked=4000)
+    found = {rule["rule"]: rule for rule in rules(tmp_path, "own")}
+    assert (found["predict"]["jobs"], found["predict"]["minutes"], found["predict"]["held_mb"]) == (2, 2.0, 1600)
+    assert {name: rule["ask"] for name, rule in found.items()} == {
+        "predict": "fits",  # 2,100 of 4,000
+        "score": "too little",  # 3,100 of 3,000
+        "plate_map": "much",  # 700 of 3,500
+        "audit_verdict": "fits",  # by its benchmark, 1,200 of 4,000
+    }
+    assert found["audit_verdict"]["minutes"] == 1.5 and found["audit_verdict"]["held_mb"] == 700
+
+
+def test_a_rehearsal_that_lacks_something_fails_with_a_sentence_for_each(tmp_path: Path) -> None:
+    config = read_config(files_of("capstone"), {"recipe": "own", "results": str(tmp_path)})
+    (nothing,) = check("capstone", config, tmp_path)
+    assert "no submission.csv, audit.json, scores.json" in nothing
+    for rule, jobs in expected_jobs(config).items():
+        for number in range(jobs):
+            leave(tmp_path, rule, str(number), held=1, asked=1)
+    job = {"receipt": "own/submission.csv.receipt.json"}
+    write_text(tmp_path / "own/submission.csv", "id_code,sirna\n" + "HEPG2-08_1_B03,1\n" * TEST_WELLS)
+    write_text(tmp_path / "own/submission.csv.receipt.json", "{}")
+    write_json(tmp_path / "own/audit.json", [{"artefact": "submission.csv", "passed": True}])
+    write_json(tmp_path / "own/scores.json", {})
+    write_json(tmp_path / "own/stages/jobs.json", [job])
+    assert check("capstone", config, tmp_path) == []
+
+    write_text(tmp_path / "own/submission.csv", "id_code,sirna\nHEPG2-08_1_B03,1\n")
+    write_json(tmp_path / "own/audit.json", [{"artefact": "submission.csv", "passed": False}])
+    (tmp_path / "own/benchmarks/train_model/7.tsv").unlink()
+    (tmp_path / "own/submission.csv.receipt.json").unlink()
+    told = "\n".join(check("capstone", config, tmp_path))
+    for sentence in (
+        "1 rows; expected 19,897",
+        "did not pass",
+        "14 jobs of train_model",
+        "1 of 1 planned jobs left no",
+    ):
+        assert sentence in told

@@ -1,7 +1,7 @@
 """A small rehearsal of RxRx1: all 51 experiments and the recipe's own folds, from the real tables to a submission.
 
-Smaller than `make rehearse` in what takes time: 24 of the 1,108 siRNAs, the first plate of each experiment, one model
-without fine-tunes, no figures. About 90 s on two cores, most of it to start Python for 51 plates.
+Smaller than `make rehearse` in what takes time: 24 of the 1,108 siRNAs, one plate of each experiment, one model
+without fine-tunes, no figures: 88 jobs, most of whose time is that of starting Python.
 """
 
 import os
@@ -27,7 +27,7 @@ OWN = f"{RESULTS}/deepnoise"
 
 @pytest.fixture(scope="module")
 def tables() -> Tables:
-    return read_tables(Path(str(DATA)), classes_per_group=6, plates=[1])
+    return read_tables(Path(str(DATA)), classes_per_group=6, one_plate=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def small(tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Project:
     settings |= {
         "results": "results",
         "models": settings["models"][:1],
-        "train": {"epochs": 12.0, "batch_size": 16, "rate": 3.0e-3, "schedule": {"kind": "one_cycle"}},
+        "train": {"epochs": 6.0, "batch_size": 32, "rate": 1.0e-2, "schedule": {"kind": "one_cycle"}},
         "finetune": None,
         "pseudo_labels": {"rounds": 0},
         "balance": {"plate_groups": False},  # which are read off four plates
@@ -71,4 +71,4 @@ def test_something_is_learned_through_51_experiments(small: Project, tables: Tab
     truth = pd.Series(drawn["sirna"].to_numpy(), name)
     submission = pd.read_csv(small.folder / OWN / "submission.csv")
     right = np.mean(submission["sirna"].to_numpy() == truth[submission["id_code"]].to_numpy())
-    assert right > 0.3  # chance: 0.04
+    assert right > 0.9  # chance: 0.04

@@ -4,7 +4,7 @@
 *Current*: the present code and settings are those that made it. *Clean*: nothing leaked into training.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from cellsignal.errors import BadInput
@@ -26,6 +26,7 @@ def audit(
     quick: bool = False,
     checkout: str | Path | None = None,
     progress: Progress = lambda what, done, total: None,
+    digest: Callable[[str], str] = sha256_file,
 ) -> Verdict:
     """Audit one artefact (`submission.csv`, `scores.json`, a figure) from its receipt down.
 
@@ -39,6 +40,7 @@ def audit(
         checkout: the folder whose configuration files are compared with the plan; None: they are not, as
             while Snakemake runs: its plan is the present configuration.
         progress: called while files are read.
+        digest: the SHA-256 of the file at a path; one that remembers serves audits in a row, which share files.
     """
     receipt = find_receipt(artefact)
     try:
@@ -47,7 +49,7 @@ def audit(
         unknown = ["cannot be told: the artefact's receipt is broken"]
         return Verdict(str(artefact), sha256_file(receipt), {"receipts": 1}, [str(error)], unknown, unknown)
     root = Path(raw_root) if raw_root is not None else raw_folder(ancestry)
-    intact, broken = check_bytes(ancestry, root, threads, quick, progress)
+    intact, broken = check_bytes(ancestry, root, threads, quick, progress, digest)
     intact.problems += _not_listed(artefact, ancestry)
     answers = {
         "intact": intact,

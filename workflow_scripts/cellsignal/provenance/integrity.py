@@ -32,6 +32,7 @@ def check_bytes(
     threads: int,
     quick: bool = False,
     progress: Progress = lambda what, done, total: None,
+    digest: Callable[[str], str] = sha256_file,
 ) -> tuple[Answer, set[str]]:
     """Whether receipts, artefacts and raw files are what they were; and the names of those that are not.
 
@@ -39,6 +40,7 @@ def check_bytes(
         raw_root: the folder that raw paths are relative to; None: not known, a problem if there are any.
         threads: files hashed at once.
         quick: look at presence and size only.
+        digest: the SHA-256 of the file at a path.
     """
     problems = list(ancestry.problems)
     problems += _made_twice(ancestry)
@@ -55,7 +57,7 @@ def check_bytes(
         problems += differ
     broken: set[str] = set()
     for what, claims in (("files", files), ("raw files", raw)):
-        for name, problem in _check(claims, ancestry, what, threads, quick, progress):
+        for name, problem in _check(claims, ancestry, what, threads, None if quick else digest, progress):
             broken.add(name)
             problems.append(problem)
     read = sum(claim.size or 0 for claim in files.values())
@@ -105,7 +107,12 @@ def _raw_claims(ancestry: Ancestry, root: Path, files: dict[str, Claim]) -> tupl
 
 
 def _check(
-    claims: dict[str, Claim], ancestry: Ancestry, what: str, threads: int, quick: bool, progress: Progress
+    claims: dict[str, Claim],
+    ancestry: Ancestry,
+    what: str,
+    threads: int,
+    digest: Callable[[str], str] | None,
+    progress: Progress,
 ) -> Iterator[tuple[str, str]]:
     """Files that are not what was claimed, and why, from a few threads; only a few batches are ever waiting."""
     total = sum(1 if claim.size is None else claim.size for claim in claims.values())
@@ -116,7 +123,7 @@ def _check(
 
         def submit(count: int) -> Iterator[tuple[list[tuple[str, Claim]], Future[list[tuple[str, str]]]]]:
             for batch in islice(batches, count):
-                yield batch, pool.submit(_batch_problems, batch, ancestry, quick)
+                yield batch, pool.submit(_batch_problems, batch, ancestry, digest)
 
         waiting = deque(submit(2 * threads))
         while waiting:
@@ -133,21 +140,23 @@ def _batches(items: Iterable[tuple[str, Claim]]) -> Iterator[list[tuple[str, Cla
         yield batch
 
 
-def _batch_problems(batch: list[tuple[str, Claim]], ancestry: Ancestry, quick: bool) -> list[tuple[str, str]]:
+def _batch_problems(
+    batch: list[tuple[str, Claim]], ancestry: Ancestry, digest: Callable[[str], str] | None
+) -> list[tuple[str, str]]:
     return [
         (claim.name, f"{claim.name}: {fault} (needed by {ancestry.path_to(claim.receipt)})")
         for path, claim in batch
-        if (fault := _fault(Path(path), claim, quick))
+        if (fault := _fault(path, claim, digest))
     ]
 
 
-def _fault(path: Path, claim: Claim, quick: bool) -> str | None:
-    """What is wrong with a file, if anything."""
+def _fault(path: str, claim: Claim, digest: Callable[[str], str] | None) -> str | None:
+    """What is wrong with a file, if anything; without `digest`, with its presence and size."""
     try:
-        size = path.stat().st_size
+        size = Path(path).stat().st_size
         if claim.size not in (None, size):
             return f"{size:,} bytes, its receipt says {claim.size:,}"
-        found = claim.sha256 if quick else sha256_file(path)
+        found = digest(path) if digest else claim.sha256
     except FileNotFoundError:
         return MISSING
     except OSError as error:
