@@ -87,6 +87,7 @@ def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[
     score = np.asarray(probability, dtype=np.float64)
     n_wells, n_classes = score.shape
     price = np.zeros(n_classes)
+    leaders = _Leaders(score)
     chosen = score.argmax(axis=1)
     best, fewest = chosen.copy(), n_wells + 1
     for halving in range(HALVINGS + 1):
@@ -102,14 +103,64 @@ def level_classes(probability: ArrayLike, step: float = 0.001) -> tuple[NDArray[
             if doubles == 0:
                 return best, 0
             crowd = np.flatnonzero(count[chosen] > 1)  # only these wells can change their choice
-            net = score[crowd] - price
-            own = net[np.arange(len(crowd)), chosen[crowd]]
-            net[np.arange(len(crowd)), chosen[crowd]] = -np.inf
+            own = score[crowd, chosen[crowd]] - price[chosen[crowd]]
+            _, other = leaders.best(crowd, price, without=chosen[crowd])
             lead = np.full(n_classes, np.inf)  # of the well that leaves its class first
-            np.minimum.at(lead, chosen[crowd], own - net.max(axis=1))
+            np.minimum.at(lead, chosen[crowd], own - other)
             price[over] += size * (np.floor(lead[over] / size) + 1)
-            chosen[crowd] = (score[crowd] - price).argmax(axis=1)
+            chosen[crowd], _ = leaders.best(crowd, price)
     return best, fewest
+
+
+class _Leaders:
+    """The best class of wells under prices that only rise, without looking at every class each time.
+
+    Of each well some leading classes are kept, and the most that any other class was worth when they were chosen: as
+    prices rise, no other is worth more since. Where the leaders fall to that, they are chosen anew. The answers are
+    those of the whole matrix, to the bit.
+    """
+
+    KEPT = 24
+
+    def __init__(self, score: NDArray[np.float64]) -> None:
+        n_wells, n_classes = score.shape
+        self.score, self.kept = score, min(self.KEPT, n_classes)
+        self.classes = np.empty((n_wells, self.kept), dtype=np.int64)  # ascending, so that the first of equals is found
+        self.scores = np.empty((n_wells, self.kept))
+        self.bound = np.empty(n_wells)
+        self._choose(np.arange(n_wells), np.zeros(n_classes))
+
+    def best(
+        self, wells: NDArray[np.int64], price: NDArray[np.float64], without: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The class (wells,) of the highest score less price, and that value; the class `without` (wells,) is left out."""
+        best, value = self._of_leaders(wells, price, without)
+        fallen = np.flatnonzero(value <= self.bound[wells])
+        if len(fallen):
+            self._choose(wells[fallen], price)
+            again = self._of_leaders(wells[fallen], price, None if without is None else without[fallen])
+            best[fallen], value[fallen] = again
+        return best, value
+
+    def _of_leaders(
+        self, wells: NDArray[np.int64], price: NDArray[np.float64], without: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        classes = self.classes[wells]
+        net = self.scores[wells] - price[classes]
+        if without is not None:
+            net[classes == without[:, None]] = -np.inf
+        place = net.argmax(axis=1)
+        rows = np.arange(len(wells))
+        return classes[rows, place], net[rows, place]
+
+    def _choose(self, wells: NDArray[np.int64], price: NDArray[np.float64]) -> None:
+        net = self.score[wells] - price
+        leading = np.argpartition(-net, self.kept - 1, axis=1)[:, : self.kept]
+        leading.sort(axis=1)
+        self.classes[wells] = leading
+        self.scores[wells] = np.take_along_axis(self.score[wells], leading, axis=1)
+        np.put_along_axis(net, leading, -np.inf, axis=1)
+        self.bound[wells] = net.max(axis=1)
 
 
 def part_doubles(probability: ArrayLike, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
