@@ -24,7 +24,7 @@ $(BIN)/cellsignal: workflow_scripts/bin/cellsignal .venv/installed
 	install -m 755 $< $@
 
 demo: .venv/installed $(BIN)/cellsignal
-	$(SNAKEMAKE) all ablation --profile profiles/local --configfile recipes/demo.yaml
+	$(SNAKEMAKE) all --profile profiles/local --configfile recipes/demo.yaml
 	@$(MAKE) --no-print-directory $(DEMO)/report.html
 	@echo
 	@echo "Submission: $(DEMO)/submission.csv"
@@ -33,7 +33,7 @@ demo: .venv/installed $(BIN)/cellsignal
 	@$(BIN)/python -c 'import json; [print(" " * 11, v["artefact"], "passed" if v["passed"] else "FAILED") for v in json.load(open("$(DEMO)/audit.json"))]'
 
 $(DEMO)/report.html: $(DEMO)/audit.json
-	$(SNAKEMAKE) all ablation --profile profiles/local --report $@ --configfile recipes/demo.yaml
+	$(SNAKEMAKE) all --profile profiles/local --report $@ --configfile recipes/demo.yaml
 
 test: .venv/installed $(BIN)/cellsignal
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -c tests/pytest.ini -n 2 --dist loadfile tests

@@ -183,8 +183,9 @@ def _salt_and_pepper(batch: Tensor, largest: float, draws: Draws) -> Tensor:
     share = draws.uniform(0.0, largest, n)[:, None, None]
     place = draws.uniform(0.0, 1.0, n, height, width)
     salt, pepper = ((place < share / 2)[:, None], ((place >= share / 2) & (place < share))[:, None])
-    batch = torch.where(salt.to(batch.device), batch.amax((2, 3), keepdim=True), batch)
-    return torch.where(pepper.to(batch.device), batch.amin((2, 3), keepdim=True), batch)
+    brightest, darkest = batch.amax((2, 3), keepdim=True), batch.amin((2, 3), keepdim=True)
+    batch = torch.where(salt.to(batch.device), brightest, batch)
+    return torch.where(pepper.to(batch.device), darkest, batch)
 
 
 def _erase(batch: Tensor, probability: float, draws: Draws) -> Tensor:

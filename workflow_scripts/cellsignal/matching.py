@@ -133,9 +133,13 @@ class _Leaders:
     def best(
         self, wells: NDArray[np.int64], price: NDArray[np.float64], without: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The class (wells,) of the highest score less price, and that value; the class `without` (wells,) is left out."""
+        """The class (wells,) of the highest score less price, and that value.
+
+        With `without` (wells,), that class is left out, and of equals any class is given.
+        """
         best, value = self._of_leaders(wells, price, without)
-        fallen = np.flatnonzero(value <= self.bound[wells])
+        # If a leader is worth just as much as another class may be, that one may be the first of equals.
+        fallen = np.flatnonzero(value <= self.bound[wells] if without is None else value < self.bound[wells])
         if len(fallen):
             self._choose(wells[fallen], price)
             again = self._of_leaders(wells[fallen], price, None if without is None else without[fallen])
