@@ -14,8 +14,10 @@ def test_rungs_share_what_the_recipe_has_made_and_the_table_passes_the_audit(pro
     output = project.run("ablation")
     assert job_counts(output) == {
         "train_model": 4,  # softmax with experiment and plate normalization × 2 folds; the baseline has the third
-        "predict": 8,  # those, stage 1 and plate statistics of the recipe's model, × 2 folds
-        "ensemble_teachers": 5,
+        "finetune_cell_type": 12,  # alone, with EMA, and a round without labels or with three other kinds, × 2 folds
+        "predict": 20,  # those, the references, stage 1 and plate statistics of the recipe's model, × 2 folds
+        "ensemble_teachers": 11,
+        "pseudo_labels": 3,  # without layout, with uniqueness, with plate groups
         "ablation_table": 1,
         "ablation_ladder": 1,
         "ablation": 1,
@@ -25,20 +27,27 @@ def test_rungs_share_what_the_recipe_has_made_and_the_table_passes_the_audit(pro
 
     table = json.loads((project.folder / RECIPE / "ablation.json").read_text())
     assert (table["of"], table["wells"], table["recipe"], table["screen"]) == ("test wells", 8, "tiny", "tiny_screen")
+    layout = ["raw", "uniqueness", "iterative", "assignment"]
+    layout += [f"{method}, plate groups" for method in layout[1:]]
     assert [rung["name"] for rung in table["rungs"]] == [
         "cell type normalization", "experiment normalization", "plate normalization",
-        "softmax, plate normalization", "+ ArcFace", "+ mean teacher", "+ pseudo-labels (1 round)", "+ balancing",
-        "plate BatchNorm statistics, raw", "assignment", "balancing, plate groups", "assignment, plate groups",
-        "assignment, plate groups, plate BatchNorm",
+        "softmax, plate normalization", "+ ArcFace", "+ fine-tune alone", "+ EMA", "+ consistency (mean teacher)",
+        "round 0", "a further round, no pseudo-labels", "pseudo-labels, no layout", "pseudo-labels, uniqueness",
+        "pseudo-labels, uniqueness, plate groups", "pseudo-labels, assignment, plate groups (as the recipe)",
+        *(f"round {number}, {name}" for number in (0, 1) for name in layout),
+        "plate BatchNorm statistics, raw", "assignment, plate groups, plate BatchNorm",
+    ]  # fmt: skip
+    assert [one["name"] for one in table["clusters"]] == [
+        "round 0", "a further round, no pseudo-labels", "a further round, pseudo-labels",
     ]  # fmt: skip
     ladder = json.loads((project.folder / RECIPE / "scores.json").read_text())["ladder"]
     of_score = {rung["name"]: rung["accuracy"] for rung in ladder["rungs"] + ladder["all"]}
     of_ablation = {rung["name"]: rung["accuracy"] for rung in table["rungs"]}
     for name, same in {
         "cell type normalization": "baseline",
-        "+ pseudo-labels (1 round)": "ensemble, round 1",
-        "+ balancing": "+ iterative",
-        "assignment, plate groups": "+ assignment + plate groups",
+        "pseudo-labels, assignment, plate groups (as the recipe)": "ensemble, round 1",
+        "round 1, iterative": "+ iterative",
+        "round 1, assignment, plate groups": "+ assignment + plate groups",
     }.items():
         assert of_ablation[name] == of_score[same], name
     assert (project.folder / RECIPE / "figures/ablation.svg").read_bytes().startswith(b"<?xml")

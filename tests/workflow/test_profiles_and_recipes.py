@@ -61,3 +61,16 @@ def test_every_simulated_recipe_can_be_planned(fresh: Project, recipe: str) -> N
 
 def test_the_link_in_the_root_is_the_cluster_profile() -> None:
     assert (ROOT / "slurm").resolve() == (ROOT / Path("profiles/slurm")).resolve()
+
+
+def test_each_fold_may_learn_from_its_own_teachers(fresh: Project) -> None:
+    """One set of pseudo-labels per fold, each by an ensemble of that fold alone."""
+    every = job_counts(fresh.run("all", "--dry-run"))
+    fresh.overlay({"pseudo_labels": {"teachers": "own_fold"}})
+    own = job_counts(fresh.run("all", "--dry-run"))
+    assert own["pseudo_labels"] == 2 and every["pseudo_labels"] == 1
+    assert own["ensemble_teachers"] == every["ensemble_teachers"] + 2
+    changed = {"pseudo_labels", "ensemble_teachers"}
+    assert {rule: n for rule, n in own.items() if rule not in changed} == {
+        rule: n for rule, n in every.items() if rule not in changed
+    }
