@@ -32,7 +32,7 @@ with run(snakemake) as job:
         table = pd.concat([table, points.join(part).reset_index()], ignore_index=True)
     save(embedding_map(rows, groups, of), snakemake.output.figure)
     save_table(table, snakemake.output.table)
-    measured = pd.DataFrame(numbers)
+    measured = pd.DataFrame(numbers, columns=["round", "grouping", "purity", "chance", "silhouette"])
     trust = {row.title: row.trustworthiness for row in rows}
     save_table(measured.assign(trustworthiness=measured["round"].map(trust)), snakemake.output.measures)
     print(measured.to_string(index=False))

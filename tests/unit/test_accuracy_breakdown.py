@@ -64,6 +64,12 @@ def test_a_breakdown_without_test_experiments_does_not_speak_of_them(wells: pd.D
     assert not any("test" in text for text in words(wells[wells["role"] == "out_of_fold"]))
 
 
+def test_a_breakdown_of_test_experiments_alone_says_that_nothing_was_held_out(wells: pd.DataFrame) -> None:
+    for of, told in ((wells[wells["role"] == "test"], True), (wells, False)):
+        titles = [ax.get_title(loc="left") for ax in drawn(of).axes]
+        assert any("no wells were held out" in title for title in titles) == told
+
+
 def test_experiments_unlike_the_others_of_their_cell_type_are_ringed_and_named() -> None:
     rows = []
     for i, correct in enumerate([40, 41, 39, 40, 12, 42, 3]):

@@ -229,6 +229,17 @@ def test_illumination_is_a_plane_that_multiplies_grey_levels():
     torch.testing.assert_close(standardize(pixels, mean, std, AugmentSettings(), draws()), plain)
 
 
+def test_a_share_without_sites_draws_the_numbers_of_the_others_all_the_same():
+    settings = AugmentSettings(scale=[0.8, 1.2], shear=0.1, perspective=0.1, erase=0.5, salt_pepper=0.1)
+    states = []
+    for part in (torch.arange(0), torch.arange(4)):
+        drawn = generator(6)
+        batch = augment(torch.zeros(len(part), 2, 8, 8), settings, Draws(drawn, 4, part))
+        assert batch.shape == (len(part), 2, 8, 8)
+        states.append(drawn.get_state())
+    assert torch.equal(*states)
+
+
 NEW = ["shear", "perspective", "salt_pepper", "illumination"]
 
 

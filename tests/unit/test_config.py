@@ -77,6 +77,13 @@ def test_explicit_folds_are_as_many_as_the_count(tmp_path: Path) -> None:
     assert problem == "mine.yaml: folds.held_out: fold 0 names A more than once; expected each once"
 
 
+def test_pseudo_labels_that_would_start_after_the_end_are_refused(tmp_path: Path) -> None:
+    """A recipe of short fine-tunes inherits DeepNoise's 20 epochs without pseudo-labels."""
+    short = {"optimization": {"epochs": 6, "schedule": {"kind": "cosine", "minimum": 0.0}}}
+    (problem,) = problems_of(tmp_path, finetune=short)
+    assert problem.startswith("pseudo_labels.start_epochs: 20 leaves nothing of the 6 epochs")
+
+
 def test_a_temperature_must_be_given_where_nothing_is_held_out(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, folds={"count": 1, "held_out": None})
     assert problem.startswith("balance.temperature: null") and "folds" in problem
@@ -238,7 +245,7 @@ def test_contradictions_of_several_sections_come_at_once(tmp_path: Path) -> None
         {"train": {"epochs": 2}},  # a quick trial, which the later steps do not see
         {"train": {"schedule": {"kind": "one_cycle"}}},  # steps that it inherits, and does not use
         {"train": {"schedule": {"kind": "cosine", "warmup_epochs": 5.0}}},
-        {"finetune": {"optimization": {"epochs": 4, "schedule": {"kind": "cosine"}}}},  # tail_epochs are not its
+        {"finetune": {"optimization": {"epochs": 24, "schedule": {"kind": "cosine"}}}},  # tail_epochs are not its
         {"finetune": {"mean_teacher": {"decay": [], "decay_epochs": None}}},
         {"finetune": None, "pseudo_labels": {"rounds": 0}},
         {"augment": {"scale": [1.0, 1.0]}},

@@ -155,6 +155,14 @@ def test_without_answers_the_ladder_says_so() -> None:
     assert "nothing to score" in texts(ax)[0]
 
 
+def test_without_held_out_wells_there_is_nothing_to_confuse_or_to_look_at() -> None:
+    (ax,) = confusion(np.zeros((3, 3), dtype=int), ["a", "b", "c"]).axes
+    assert texts(ax)[0].startswith("No fold held out wells")
+    nothing = np.zeros((0, 2, 8, 8), np.uint8), np.zeros((0, 8, 8)), ["a", "b"], [], np.zeros((0, 2)), ""
+    (ax,) = grad_cam_grid(*nothing).axes
+    assert "held out no wells" in texts(ax)[0]
+
+
 def test_confusion_rows_are_shares_of_their_true_class() -> None:
     counts = np.array([[8, 2, 0, 0], [0, 5, 0, 5], [0, 0, 0, 0], [0, 0, 0, 4]])
     figure = confusion(counts, ["a", "b", "unused", "d"])
@@ -212,6 +220,18 @@ def test_curves_have_a_panel_per_model_stage_and_quantity() -> None:
     assert training.get_ydata().tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert validation.get_xdata().tolist() == [1, 3, 5]  # epochs without a validation leave no gap
     assert accuracy.get_title(loc="left") == "validation at the end: 40.0 → 40.0 %"  # folds end at 50, 40 and 30 %
+
+
+def test_curves_without_validation_say_so() -> None:
+    table = history(1, 2, ["HUVEC"], 1)
+    fold = (table["fold"] == 1) & (table["cell_type"] == "HUVEC")
+    validated = ["validation_loss", "validation_accuracy"]
+    table.loc[fold, validated] = np.nan  # one fold holds out no HUVEC
+    assert training_curves(table).axes[5].get_title(loc="left") == "validation at the end: 50.0 %"
+    table[validated] = np.nan
+    accuracies = training_curves(table).axes[4:]
+    assert [ax.get_title(loc="left") for ax in accuracies] == ["no validation: none was held out"] * 2
+    assert all(len(ax.lines) == 2 for ax in accuracies)  # the training of both folds
 
 
 def test_curves_of_stage_one_alone_have_two_panels() -> None:

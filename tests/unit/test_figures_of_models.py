@@ -137,7 +137,7 @@ def test_averaging_shows_every_unit_and_the_priors_with_and_without_groups() -> 
     assert drawn == [[0.6, 0.8], [0.6, 0.85]]
     assert len(averaging(votes, priors.iloc[:0], "").axes) == 1
     assert len(averaging(votes.iloc[:0], priors, "").axes) == 1
-    assert "nothing to compare" in texts(averaging(votes.iloc[3:], priors.iloc[:0], "").axes[0])[0]
+    assert "what averaging is worth cannot be told" in texts(averaging(votes.iloc[3:], priors.iloc[:0], "").axes[0])[0]
 
 
 def test_shared_is_the_part_of_two_classes_wells_that_are_confused() -> None:

@@ -177,6 +177,22 @@ def test_headlines_are_the_numbers_of_the_scores() -> None:
     assert "Clusters" not in {headline.name for headline in few}
 
 
+def test_headlines_say_that_nothing_was_held_out() -> None:
+    scores = {
+        "test": None,
+        "out_of_fold": {"wells": 0, "caveat": "no fold held out any well: so it is"},
+        "ladder": {"of": "out-of-fold wells", "rungs": []},
+    }
+    experiments = pd.DataFrame({"experiment": [], "outlier": []})
+    measures = pd.DataFrame(
+        {"round": ["0"], "grouping": "class", "purity": [np.nan], "chance": 0.0, "silhouette": [np.nan]}
+    )
+    found = {headline.name: headline for headline in headlines(scores, experiments, measures)}
+    held_out = found["Accuracy, held-out wells"]
+    assert (held_out.value, held_out.note) == ("none", "no fold held out any well: so it is")
+    assert found.keys() == {"Accuracy, held-out wells", "Outlier experiments"}  # no class is known: no clusters either
+
+
 # ---------------------------------------------------------------- the page
 
 
@@ -215,6 +231,13 @@ def test_the_page_needs_nothing_else_and_its_data_cannot_break_out(page: str) ->
     content = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert content and json.loads(content[1])["explained"]["sites"][0]["class"] == "</script><b>"
     assert "<title>my &lt;screen&gt;, demo: overview</title>" in page
+
+
+def test_without_a_site_to_look_at_the_page_says_why(page: str, data: dict) -> None:
+    assert "experiments that fold 0 held out" in page and "fold 0 held out no wells" not in page
+    data["explained"].update(sites=[], images={})
+    empty = overview_page("my screen", "demo", [], [], data)
+    assert "fold 0 held out no wells" in empty and "experiments that fold 0 held out" not in empty
 
 
 def test_figures_stand_in_order_with_their_words_and_the_tables_behind_them(page: str) -> None:

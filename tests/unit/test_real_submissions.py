@@ -1,6 +1,8 @@
 """Two real submissions to the RxRx1 competition: known scores, and the rotations that they imply."""
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,11 @@ from cellsignal.kaggle_score import kaggle_score
 from cellsignal.ladder import ladder
 from cellsignal.plate_groups import PlateGroups, derive_groups, infer_rotations
 from cellsignal.submission import read_submission, write_submission
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import real_votes  # noqa: E402
 
 DATA = Path(os.environ.get("CELLSIGNAL_DATA", ""))
 TABLES, SUBMISSIONS = DATA / "rxrx1-metadata", DATA / "rxrx1-predictions"
@@ -117,3 +124,31 @@ def test_real_ladder(wells: pd.DataFrame, answers: pd.DataFrame, groups: PlateGr
     score = table.set_index("name")["accuracy"]
     assert score["raw"] < score["+ uniqueness"] < score["+ uniqueness + plate groups"]
     assert score["raw"] < score["+ assignment"] < score["+ assignment + plate groups"]
+
+
+def test_the_recorded_votes_of_real_wells_are_what_ensemble_and_balancing_give() -> None:
+    """One set of `benchmarks/real_votes.json` again: the author's seven submissions through the workflow's own code."""
+    recorded = json.loads((ROOT / "benchmarks/results/real_votes.json").read_text())["all seven of the author"]
+    screen = real_votes.read_screen(DATA)
+    paths = [SUBMISSIONS / file for file in real_votes.VOTES["all seven of the author"]]
+    few = [("none", False), ("assignment", True), ("none", True)]
+    found = real_votes.measured(paths, screen, DATA, few)
+    by_method = {(rung["method"], rung["plate_groups"]): rung["correct"] for rung in recorded["rungs"]}
+    again = {(rung["method"], rung["plate_groups"]): rung["correct"] for rung in found["rungs"]}
+    assert again["none", False] == by_method["none", False] and again["none", True] == by_method["none", True]
+    assert (
+        abs(again["assignment", True] - by_method["assignment", True]) <= 10
+    )  # equal votes are parted by the last bit
+    assert by_method["none", False] < by_method["none", True] < by_method["assignment", True]
+    rotations = found["rotations"]
+    assert rotations == recorded["rotations"]
+    assert (rotations["of"], rotations["used"], rotations["used_and_wrong"]) == (18, 17, [])
+    assert rotations["refused"] == ["U2OS-04"]  # far brighter than the rest
+
+
+def test_the_two_steps_of_the_capstone_reach_what_is_known_of_them() -> None:
+    recorded = json.loads((ROOT / "benchmarks/results/real_votes.json").read_text())
+    raw = {name: one["rungs"][0] for name, one in recorded.items()}
+    assert all(rung["method"] == "none" and not rung["plate_groups"] for rung in raw.values())
+    assert round(raw["first step"]["accuracy"], 4) == 0.1170 and round(raw["second step"]["accuracy"], 4) == 0.1355
+    assert {one["wells"] for one in recorded.values()} == {8853}

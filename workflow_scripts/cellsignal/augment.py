@@ -168,9 +168,11 @@ def _resample(batch: Tensor, settings: AugmentSettings, draws: Draws) -> Tensor:
         torch.stack([cosine, cosine * slant - sine * aspect, shift[:, 0]], 1),
         torch.stack([sine / aspect, sine / aspect * slant + cosine, shift[:, 1]], 1),
     ]
+    nearer = draws.uniform(-settings.perspective, settings.perspective, n, 2) if settings.perspective else None
+    if not n:
+        return batch  # one process's share may hold no such site; the others' numbers are drawn all the same
     grid = F.affine_grid(torch.stack(rows, 1).to(batch.device), list(batch.shape), align_corners=False)
-    if settings.perspective:
-        nearer = draws.uniform(-settings.perspective, settings.perspective, n, 2)
+    if nearer is not None:
         y, x = ((torch.arange(size) + 0.5) * 2.0 / size - 1.0 for size in (height, width))
         depth = 1.0 + nearer[:, 0, None, None] * x + nearer[:, 1, None, None] * y[:, None]
         grid = grid / depth[..., None].to(batch.device)

@@ -16,6 +16,7 @@ from cellsignal.predictions import read_embedding
 COUNTED = {"wells": "well_id", "experiments": "experiment"}  # key of a record → column of the site table
 FEWEST_MAPPED = 5  # rows; of fewer, t-SNE has no perplexity above 1
 NEIGHBOURS = 10  # of the purity and of the trustworthiness
+FEWEST = 5  # sites of a map
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def sections_agree(self) -> "Config":
-        problems = []
+        problems, start = [], self.pseudo_labels.start_epochs
         if self.recipe in OF_THE_SCREEN:
             problems.append(f"recipe: {self.recipe} is a folder of the screen; expected another name")
         names = [model.name for model in self.models]
@@ -68,6 +68,12 @@ class Config(Section):
             problems.append(
                 "balance.temperature: null, but no fold holds anything out (folds.count, folds.held_out), so that it "
                 "cannot be fitted; expected a number, such as 1.0"
+            )
+        if self.pseudo_labels.rounds and self.finetune and self.finetune.optimization.epochs <= start:
+            problems.append(
+                f"pseudo_labels.start_epochs: {start:g} leaves nothing of the {self.finetune.optimization.epochs:g} "
+                "epochs of a fine-tune, so that pseudo-labels would never be learned from; expected fewer (a recipe "
+                "inherits what it does not set), or rounds: 0"
             )
         if self.pseudo_labels.rounds and self.finetune is None:
             problems.append("pseudo_labels.rounds: needs `finetune`, which is null; set rounds: 0 or give finetune")

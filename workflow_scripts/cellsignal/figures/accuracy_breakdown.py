@@ -35,7 +35,7 @@ def accuracy_breakdown(wells: pd.DataFrame, measures: pd.DataFrame) -> Figure:
         measures: of `measure_classes`.
     """
     if wells.empty:
-        return style.note("No well has a known answer: there is nothing to score.")
+        return style.note("No well that was predicted has a known answer: there is nothing to score.")
     by_type = count(wells, ["cell_type", "role"])
     by_experiment = count(wells, ["cell_type", "experiment", "role"])
     width = min(16.0, max(8.5, 1.2 + 0.26 * len(by_experiment)))
@@ -178,6 +178,8 @@ def _experiments(ax: Axes, table: pd.DataFrame, looks: dict[str, tuple[str, str]
     _shares(ax, 1.03)
     odd = ", ".join(table.loc[table["outlier"], "experiment"]) or "none"
     roles = "filled: out-of-fold, open: test; " if len(set(table["role"])) > 1 else ""
+    if "out_of_fold" not in set(table["role"]):
+        roles = "no wells were held out; "
     ax.set_title(f"By experiment (wells); {roles}ringed outliers: {odd}")
 
 

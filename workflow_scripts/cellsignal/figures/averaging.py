@@ -16,6 +16,8 @@ UNITS = {  # label, marker, colour
     "ensemble": ("a well's sites, all models", "D", style.VERMILLION),
 }
 
+NONE_HELD_OUT = "No fold held out wells: what averaging is worth cannot be told."
+
 
 @style.look()
 def averaging(votes: pd.DataFrame, priors: pd.DataFrame, priors_of: str) -> Figure:
@@ -29,13 +31,15 @@ def averaging(votes: pd.DataFrame, priors: pd.DataFrame, priors_of: str) -> Figu
     votes = votes[votes["count"] > 0]
     columns = int(len(votes) > 0) + int(len(priors) > 0)
     if not columns:
-        return style.note("No well has a known answer and a prediction: there is nothing to compare.")
+        return style.note(f"{NONE_HELD_OUT} No answers of test wells are known either.")
     names = list(dict.fromkeys(votes["name"]))
     figure, axes = style.panels(1, columns, 5.8 * columns + 0.6, max(4.2, 2.6 + 0.34 * len(names)))
     if len(votes):
         _votes(axes[0, 0], votes, names)
     if len(priors):
         _priors(axes[0, -1], priors, priors_of)
+    if not len(votes):
+        style.footnote(figure, NONE_HELD_OUT)
     return figure
 
 

@@ -39,7 +39,7 @@ def channel_attention(means: pd.DataFrame, channels: Sequence[str], layer: str) 
     `means`: of `mean_attention`. `layer`: the module whose feature map the Grad-CAM was taken of.
     """
     if means.empty:
-        return style.note("No site was explained.")
+        return style.note("No site was explained: the network's fold held out no wells, or every map is empty.")
     if len(channels) == 1:
         return style.note("The screen has one channel: there is none to compare its attention with.")
     rows = len(means)

@@ -32,7 +32,7 @@ def confusion(counts: np.ndarray, names: Sequence[str], pairs: int = 25, title: 
     used = np.flatnonzero(counts.sum(0) + counts.sum(1)).tolist()
     counts, names = counts[np.ix_(used, used)], [names[i] for i in used]
     if not len(used):
-        return style.note("No well has a known answer: there is nothing to confuse.")
+        return style.note("No fold held out wells: there is nothing to confuse.")
     wells = f"{style.counted(int(counts.sum()), 'well')}, {np.trace(counts) / counts.sum():.1%} right".replace(
         "%", " %"
     )

@@ -62,7 +62,9 @@ def control_certainty(certainty: pd.DataFrame) -> Figure:
     `certainty`: of `measure_certainty`.
     """
     if certainty.empty:
-        return style.note("No well has a known class and a prediction by models that did not see it.")
+        return style.note(
+            "No fold held out wells: none has a known class and a prediction by models that did not see it."
+        )
     figure, axes = style.panels(1, 2, 9.6, 4.9)
     left, right = axes[0]
     for kind, (colour, marker, _, dash) in style.WELL_TYPES.items():

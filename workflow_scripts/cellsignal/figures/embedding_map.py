@@ -37,7 +37,7 @@ def embedding_map(
     Above each panel: the share of the nearest `neighbours` *in the embedding* that are of the same group.
     """
     if not len(rows[0].points):
-        return style.note("No site was predicted by a model that did not see it: there is nothing to map.")
+        return style.note("Too few sites to map: of known class, fold 0 held out none, and no test site was predicted.")
     sizes = np.array([np.ptp(row.points, axis=0) for row in rows])
     ratio = float(np.clip((sizes[:, 1] / np.maximum(sizes[:, 0], 1e-9)).max(), 0.4, 1.0))  # no higher than the maps
     entries = max((count for count in map(_count, groups.values()) if count <= LEGEND_GROUPS), default=0)

@@ -38,7 +38,7 @@ def grad_cam_grid(
         if found != expected:
             raise BadInput(f"grad_cam_grid: {name} of shape {found}, expected {expected}")
     if not sites:
-        return style.note("No site was explained: no well of known class was held out.")
+        return style.note("No site was explained: the network's fold held out no wells of known class.")
     stretched = stretch(images)
     extra = int(len(channels) > 1)  # of one channel there is no composite, and nothing to compare it with
     columns = len(channels) + 1 + extra

@@ -40,6 +40,8 @@ def headlines(scores: dict[str, Any], experiments: pd.DataFrame, measures: pd.Da
         if part and part.get("wells"):
             note = f"{how}; {part['wells']:,} wells{_line(part['interval'])}"
             found.append(Headline(name, _percent(part["accuracy"]), f"{note}{_caveat(key, scores)}"))
+    if not scores["out_of_fold"].get("wells") and (caveat := scores["out_of_fold"].get("caveat")):
+        found.append(Headline("Accuracy, held-out wells", "none", caveat))
     rungs = [rung for rung in scores["ladder"]["rungs"] if not rung["reference"] and rung["wells"]]
     if len(rungs) > 1:
         first, last = rungs[0], rungs[-1]

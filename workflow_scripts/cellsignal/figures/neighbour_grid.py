@@ -25,7 +25,7 @@ def neighbour_grid(
     """
     shown = neighbours[neighbours["site_id"].isin(list(queries))]
     if shown.empty:
-        return style.note("No well has a neighbour in another experiment.")
+        return style.note("No well that was held out has a neighbour in another experiment.")
     columns = 1 + int(shown["rank"].max())
     rows = list(dict.fromkeys(shown["site_id"]))
     figure, axes = style.panels(len(rows), columns, TILE * columns + 0.5, (TILE + 0.42) * len(rows) + 0.5, close=True)

@@ -12,6 +12,10 @@ from cellsignal.figures.page_base import document
 from cellsignal.figures.style import words
 from cellsignal.figures.thumbnails import data_uri
 
+SITES_SHOWN = """One site per well of some treatments, of experiments that fold 0 held out: its network did not see
+them. ✗: it called another class. All networks together call a treatment well a treatment; one alone may call it a
+control."""
+NO_SITES = "No site to look at closely: fold 0 held out no wells, so that its network saw all whose class is known."
 KINDS = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -153,9 +157,7 @@ def _explorer(explained: dict[str, Any]) -> str:
 </form>
 <p id="count" class="muted" role="status"></p>
 <ul id="gallery" aria-label="Sites"></ul>
-<p class="muted">One site per well of some treatments, of experiments that fold 0 held out: its network did not see
-them. ✗: it called another class. All networks together call a treatment well a treatment; one alone may call it a
-control.</p>
+<p class="muted">{SITES_SHOWN if explained["sites"] else NO_SITES}</p>
 <div id="site" hidden>
 <h3 id="site-title" tabindex="-1"></h3>
 <p class="controls"><button type="button" id="previous">← Previous site</button>

@@ -20,7 +20,9 @@ def plate_effect(distances: pd.DataFrame, models: Sequence[str]) -> Figure:
     the order of the panels' columns).
     """
     if distances.empty:
-        return style.note("No class stands on two plates: the distances of plates cannot be compared.")
+        return style.note(
+            "No class stands on two plates of held-out wells: the distances of plates cannot be compared."
+        )
     cell_types = sorted(set(distances["cell_type"]))
     width = max(5.5, (1.0 + 1.5 * len(models)) * len(cell_types))
     figure, axes = style.panels(1, len(cell_types), min(16.0, width), 4.4, sharey="row")

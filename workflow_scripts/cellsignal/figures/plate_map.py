@@ -14,7 +14,7 @@ WELL_TYPES = {kind: (style.words(kind), *look[:2]) for kind, look in style.WELL_
 OUTCOMES = {
     "correct": ("class found", style.BLUE, "o"),
     "wrong": ("another called", style.ORANGE, "X"),
-    "unknown": ("class not known", "#BBBBBB", "."),
+    "unknown": ("class not known, or well not called", "#BBBBBB", "."),
 }
 CONTROLS = (
     ("positive control, by number of its class", style.BLUE, "s"),
@@ -68,7 +68,11 @@ def plate_map(wells: pd.DataFrame, plate_ids: Sequence[str], rows: int = 16, col
 
 def _found(outcome: pd.Series) -> str:
     known = int((outcome != "unknown").sum())
-    return f"{int((outcome == 'correct').sum()):,} of {known:,} wells found" if known else "no class is known"
+    return (
+        f"{int((outcome == 'correct').sum()):,} of {known:,} wells found"
+        if known
+        else "no well was called, or no class is known"
+    )
 
 
 def draw_controls(ax: Axes, plate: pd.DataFrame, controls: list[int], rows: int, columns: int, cell: float) -> None:

@@ -40,7 +40,7 @@ def score_ladder(rungs: Sequence[Rung], title: str = "Accuracy on the test wells
     """
     rungs = [rung for rung in rungs if rung.wells]
     if not rungs:
-        return style.note("No well has a known answer: there is nothing to score.")
+        return style.note("No well that was predicted has a known answer: there is nothing to score.")
     figure, axes = style.panels(1, 1, 9.0, 1.3 + 0.42 * len(rungs))
     ax = axes[0, 0]
     first = next((rung for rung in rungs if not rung.reference), None)

@@ -84,6 +84,8 @@ def _panel(ax: Axes, runs: pd.DataFrame, quantity: str, rounds: list[int]) -> No
         means = last.groupby("round").mean()
         ends = " → ".join(f"{100 * mean:.1f}" for mean in means)  # by round
         ax.set_title(f"validation at the end: {ends} %", fontsize=8, color=style.MUTED, pad=3)
+    else:
+        ax.set_title("no validation: none was held out", fontsize=8, color=style.MUTED, pad=3)
 
 
 def _lines(
