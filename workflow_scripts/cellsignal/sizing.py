@@ -91,8 +91,8 @@ class Needs:
 
     @property
     def finetune_mb(self) -> int:
-        """Likewise; unlabelled sites double a batch."""
-        return self._training_mb(2 * self.config.finetune.optimization.batch_size) if self.config.finetune else 0
+        """Likewise; of a mean teacher, labelled sites in three views and as many unlabelled ones in two."""
+        return self._training_mb(5 * self.config.finetune.optimization.batch_size) if self.config.finetune else 0
 
     @property
     def train_minutes(self) -> int:
@@ -100,11 +100,11 @@ class Needs:
         return _minutes(self.config.train.epochs * self.sites * self.pixels / TRAINED)
 
     def finetune_minutes(self, cell_type: str) -> int:
-        """A fine-tune on one GPU: as many unlabelled sites as labelled ones."""
+        """A fine-tune on one GPU: three views forth and back, two through the teacher."""
         if self.config.finetune is None:
             return START_MINUTES
         epochs = self.config.finetune.optimization.epochs * self.config.finetune.epochs_factor.get(cell_type, 1.0)
-        return _minutes(2 * epochs * self.sites_of(cell_type) * self.pixels / TRAINED)
+        return _minutes(4 * epochs * self.sites_of(cell_type) * self.pixels / TRAINED)
 
     def predict_mb(self, cell_type: str) -> int:
         """Batches, and the logits and embeddings of all sites, which are sorted before they are written."""

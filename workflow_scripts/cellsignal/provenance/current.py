@@ -94,16 +94,24 @@ def _other_jobs(ancestry: Ancestry) -> list[str]:
     try:
         plan = read_json(folder / "plan.json")
         rounds, finetune = plan["pseudo_labels"]["rounds"], plan["finetune"]
+        own = plan["pseudo_labels"].get("teachers") == "own_fold"
     except (ValueError, KeyError, TypeError) as error:
         return [f"{(folder / 'plan.json').relative_to(ancestry.results)}: not a plan ({error})"]
     problems = []
+    sources = {
+        receipt.wildcards.get("source", "") for receipt in ancestry.receipts.values() if receipt.rule == "pseudo_labels"
+    }
+    if sources and own == ("" in sources):
+        of = "all teachers" if "" in sources else "each fold's own teachers"
+        problems.append(f"pseudo_labels.teachers: changed since; the labels that were learned from are those of {of}")
     final = {
         Path(read).stem
         for receipt in ancestry.receipts.values()
         for read in receipt.reads
         if receipt.rule == "balance_plates" and Path(read).parent.name == "ensembles"
     }
-    if final and final != {f"round{rounds}"}:
+    # Beside the last round's, round 0's is read for the temperature, unless each fold has its own teachers.
+    if final and (f"round{rounds}" not in final or not final <= {f"round{rounds}", "round0"}):
         problems.append(f"pseudo_labels.rounds: {rounds}, but the submission is that of {', '.join(sorted(final))}")
     rules = {receipt.rule for receipt in ancestry.receipts.values()}
     if "predict" in rules and ("finetune_cell_type" in rules) == (finetune is None):
