@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
             "positive_controls": 30,
         },
     },
-    "folds": {"count": 2},
+    "folds": {"count": 2, "held_out": None},
     "models": [
         {"name": "byobnet", "normalization": "plate", **MODEL},
         {"name": "baseline", "normalization": "cell_type", "ensemble": False, **MODEL},
