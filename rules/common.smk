@@ -203,7 +203,7 @@ wildcard_constraints:
     fold=r"\d+",
     cell_type="|".join(map(re.escape, [*SUMMARY.cell_types, ALL_CELL_TYPES])),
     round=r"\d+",
-    arm="|".join(["", *(f"{name}/" for name in ARMS)]),
+    arm="|".join(["(?:)", *(f"{name}/" for name in ARMS)]),  # an empty constraint would be none
     source=r"|fold\d+/",
     variant="|".join(["", *(f"{name}/" for name in ARMS), "stage1/", "(plate|global)_batch_norm/"]),
     ensemble=r"round\d+(-fold\d+)?|(reference|stage1|teacher|arm)-.+|(plate|global)_batch_norm",

@@ -33,6 +33,7 @@ UNITS = {
     ),
     "balance_plates": [{}] if SUMMARY.test_cell_types else [],
     "submission": [{}] if SUMMARY.test_cell_types else [],
+    "published_scores": [{}] if IS_RXRX1 else [],
     "ablation_table": [],  # for `snakemake ablation` only
     "ablation_ladder": [],
 }
