@@ -26,9 +26,10 @@ def test_names_that_the_screen_has_are_no_problem() -> None:
 
 def test_every_name_that_the_screen_lacks_is_told_with_the_nearest() -> None:
     score = {"public_experiments": ["HUVEC-3", "HUVEC-01"], "left_out_experiments": ["RPE-04"]}
-    found = problems(score=score, report={"explained_classes": ["s0", "S1"]})
-    assert len(found) == 4
-    first, train, left_out, label = found
+    found = problems(score=score, report={"explained_classes": ["s0", "S1"], "tsne_classes": ["s77"]})
+    assert len(found) == 5
+    first, train, left_out, label, drawn = found
+    assert drawn.startswith("report.tsne_classes: s77 is no class of the screen")
     assert first.startswith("score.public_experiments: HUVEC-3 is no test experiment") and "HUVEC-03" in first
     assert train.startswith("score.public_experiments: HUVEC-01 is no test experiment")  # it is train's
     assert left_out.startswith("score.left_out_experiments: RPE-04") and "RPE-03" in left_out

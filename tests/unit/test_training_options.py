@@ -181,6 +181,15 @@ def test_training_on_pseudo_labels_resumes_exactly_and_learns_from_them(tmp_path
     assert not same(weights(tiny.run(tmp_path / "late", **late)), whole)
 
 
+def test_plates_of_pseudo_labels_alone_are_trained_on_from_their_start(tmp_path):
+    """Batches of one plate, some of which hold test sites only, and pseudo-labels that start late."""
+    train = replace(tiny.sites(range(64)), plate=np.repeat([0, 1], 32))
+    test = replace(tiny.sites(range(140, 180), weight=0.3), pseudo=np.ones(40, np.int64), plate=np.full(40, 2))
+    labels = PseudoLabelLoss(view="weak", start_epochs=1.0, average="each")
+    tiny.run(tmp_path / "s", labelled=train + test, optimization=options(plate_batches=True), pseudo_labels=labels)
+    assert np.isfinite(pd.read_csv(tmp_path / "s.csv")["loss"]).all()
+
+
 def test_a_composite_model_that_is_told_the_cell_type_learns_what_depends_on_it(tmp_path):
     """The class of a site is swapped in the second cell type: images alone do not tell it."""
     settings = tiny.MODEL.model_copy(

@@ -132,12 +132,26 @@ def test_mixing_is_of_the_supervised_view_alone_and_goes_on_beside_a_teacher():
     assert not torch.allclose(batch.seen[: N + M], everything[: N + M])
 
 
-def test_no_image_is_forwarded_that_teaches_nothing():
+def test_no_view_is_made_that_nothing_needs():
     assert len(batch_of(STILL, Views()).seen) == N + M and batch_of(STILL, Views()).strong is None
-    silent = batch_of(STILL, Views(False, PseudoLabelLoss(view="weak"), alpha=0.0))
-    assert len(silent.seen) == N and silent.weak_labels is None
     teaching = batch_of(STILL, Views(False, PseudoLabelLoss(view="weak"), alpha=1.0))
-    assert len(teaching.seen) == N + M and len(teaching.weak_labels) == M
+    assert len(teaching.seen) == N + M and len(teaching.weak_labels) == M and teaching.strong is None
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("settings", [AugmentSettings(scale=[0.8, 1.2], erase=0.5), AugmentSettings(cutmix=1.0)])
+def test_a_batch_without_a_known_label_is_learned_from_by_its_weak_views_alone(alpha, settings):
+    """A batch of one test plate: before pseudo-labels start, it weighs nothing, and stops nothing."""
+    sites, chosen = site_set(), np.arange(N, N + M)
+    share = Group(CPU).share(M, 0, M)
+    pixels = tiny.Reader().read(sites.rows[chosen])
+    model, views = tiny.model(), Views(False, PseudoLabelLoss(view="weak", average="each"), alpha)
+    batch = prepare(model, sites, chosen, share, pixels, settings, seed_step(3, 7), CPU, views)
+    assert len(batch.labels) == 0 and len(batch.seen) == len(batch.weak_labels) == M
+    loss = loss_of(batch, model, M)
+    loss.backward()
+    learned = sum(p.grad.abs().sum().item() for p in model.parameters() if p.grad is not None)
+    assert torch.isfinite(loss) and (learned > 0) == (alpha > 0)
 
 
 def test_supervised_sites_weigh_less_only_while_pseudo_labels_weigh_anything():

@@ -106,7 +106,8 @@ def prepare(
         own_labels, own_weight = mix.values(live), mix.weights(live, own_weight)
     if views.consistency:
         weak = torch.arange(len(chosen))
-    elif apart and views.alpha > 0:
+    elif apart and of_pseudo.any():
+        # Also while they weigh nothing: a batch of one plate may hold no other sites.
         weak = torch.from_numpy(np.flatnonzero(of_pseudo))
     else:
         return Batch(channels_last(seen), cell_type, own_labels, own_weight)
@@ -116,7 +117,7 @@ def prepare(
     of_weak = cell_types(model, types[weak.numpy()], device)
     cell_type = tuple(map(torch.cat, zip(cell_type, of_weak, strict=True)))
     strong = channels_last(view(weak)) if views.consistency else None
-    if not (apart and views.alpha > 0):
+    if not apart:
         return Batch(seen, cell_type, own_labels, own_weight, strong)
     weak_weight = torch.zeros(len(chosen), device=device)
     weak_weight[: len(known)] = weight * torch.from_numpy(of_pseudo).to(device)

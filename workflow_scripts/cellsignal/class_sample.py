@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellsignal.embedding import stratified_sample
-from cellsignal.errors import BadInput
+from cellsignal.sites import class_numbers
 
 
 def choose_classes(
@@ -19,12 +19,8 @@ def choose_classes(
     Raises:
         BadInput: a named class is not in the screen.
     """
-    number = dict(zip(classes["name"], classes["sirna"], strict=True))
-    if missing := [name for name in named or () if name not in number]:
-        some = ", ".join(list(number)[:5])
-        raise BadInput(f"report.tsne_classes: no class {', '.join(missing)}; expected names such as {some}")
     if named is not None:
-        return [int(number[name]) for name in dict.fromkeys(named)]
+        return list(dict.fromkeys(class_numbers(classes, named, "report.tsne_classes")))
     treatments = classes.loc[classes["well_type"] == "treatment", "sirna"].sort_values()
     counts = sites.loc[sites["dataset"] == "train", "sirna"].value_counts().reindex(treatments, fill_value=0)
     return counts.sort_values(ascending=False, kind="stable").index[:count].astype(int).tolist()

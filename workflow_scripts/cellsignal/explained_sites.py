@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellsignal.errors import BadInput
 from cellsignal.predictions import read_arrays, write_arrays
+from cellsignal.sites import class_numbers
 
 
 def choose_sites(
@@ -28,13 +28,9 @@ def choose_sites(
     Raises:
         BadInput: a named class is not in the screen.
     """
-    number = dict(zip(classes["name"], classes["sirna"], strict=True))
-    if missing := [name for name in named or () if name not in number]:
-        some = ", ".join(list(number)[:5])
-        raise BadInput(f"report.explained_classes: no class {', '.join(missing)}; expected names such as {some}")
     random = np.random.default_rng(seed)
     if named is not None:
-        chosen = [number[name] for name in named]
+        chosen = class_numbers(classes, named, "report.explained_classes")
     else:
         treatments = classes.loc[classes["well_type"] == "treatment", "sirna"]
         present = np.intersect1d(treatments, candidates["sirna"])

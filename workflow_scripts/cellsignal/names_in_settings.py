@@ -25,6 +25,7 @@ def screen_name_problems(config: Config, sites: pd.DataFrame, classes: pd.DataFr
         *_unknown("score.public_experiments", score.public_experiments, test, "test experiment"),
         *_unknown("score.left_out_experiments", score.left_out_experiments, test, "test experiment"),
         *_unknown("report.explained_classes", report.explained_classes or [], classes["name"].tolist(), "class"),
+        *_unknown("report.tsne_classes", report.tsne_classes or [], classes["name"].tolist(), "class"),
     ]
     factors = config.finetune.epochs_factor if config.finetune else {}
     if factors and len(cell_types) > 1 and not set(factors) & set(cell_types):

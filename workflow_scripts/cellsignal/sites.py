@@ -245,6 +245,14 @@ def rows_digest(rows: pd.DataFrame) -> str:
     return sha256_text(json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False))
 
 
+def class_numbers(classes: pd.DataFrame, named: Sequence[str], key: str) -> list[int]:
+    """Class indices of names that a setting `key` gives. Raises `BadInput` if the class table lacks one."""
+    number = dict(zip(classes["name"], classes["sirna"].astype(int), strict=True))
+    if missing := [name for name in named if name not in number]:
+        raise BadInput(f"{key}: no class {', '.join(missing)}; expected names such as {', '.join(list(number)[:5])}")
+    return [number[name] for name in named]
+
+
 def well_table(sites: pd.DataFrame) -> pd.DataFrame:
     """One row per well, sorted by `well_id`: the site table's columns that belong to the well."""
     return sites[WELL_COLUMNS].drop_duplicates("well_id").sort_values("well_id", ignore_index=True)
