@@ -55,6 +55,6 @@ def test_what_changed_since_the_run_is_named_by_setting_and_module(project: Proj
     assert answer(output, "current") == [
         f"{stages}/balance_plates.json: balance.method: 'uniqueness', was 'assignment'",
         f"{stages}/finetune_cell_type/byobnet/HUVEC.json: cellsignal.losses: changed",
-        f"{stages}/pseudo_labels.json: balance.method: 'uniqueness', was 'assignment'",
+        f"{stages}/pseudo_labels/labels.json: balance.method: 'uniqueness', was 'assignment'",
         f"{stages}/train_model/byobnet.json: cellsignal.losses: changed",
     ]

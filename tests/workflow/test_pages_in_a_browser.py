@@ -55,7 +55,7 @@ def test_snakemakes_own_report_opens_without_errors_and_lists_every_figure(
         page.wait_for(f"document.body.innerText.includes({category!r})")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     drawn = {path.name for path in (finished.folder / FIGURES).iterdir() if not path.name.endswith(".receipt.json")}
-    assert len(drawn) == 24 + 25 + 2  # figures, the tables behind them (t-SNE has two), pages
+    assert len(drawn) == 24 + 26 + 2  # figures, the tables behind them (two have two), pages
     assert all(name in text for name in drawn)
     assert page.errors == [] and page.requests == []
 
@@ -92,7 +92,7 @@ def test_every_figure_is_drawn_with_a_caption_and_its_tables(overview: Page) -> 
     assert overview.evaluate(f"{pictures}.filter((image) => !image.naturalWidth).map((image) => image.alt)") == []
     assert overview.evaluate(f"{pictures}.filter({HIDDEN}).length") == 0
     assert overview.evaluate("document.querySelectorAll('figure details p').length") >= 48
-    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 25
+    assert overview.evaluate("document.querySelectorAll('figure a[download]').length") == 26
 
 
 def test_what_cannot_be_seen_is_told(overview: Page) -> None:
