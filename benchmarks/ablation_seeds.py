@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from cellsignal.figures.ablation_ladder import ablation_ladder  # noqa: E402
 from cellsignal.figures.style import save  # noqa: E402
 from cellsignal.files import read_json, write_json  # noqa: E402
+from cellsignal.intervals import LINE  # noqa: E402
 
 
 def main() -> None:
@@ -53,13 +54,16 @@ def main() -> None:
 
 
 def over_seeds(rungs: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    """One rung: mean accuracy, each seed's and, of several, the least and the largest; likewise balanced accuracy."""
+    """One rung: mean accuracy, each seed's, the least and the largest (of one seed its interval); balanced accuracy."""
     kept = {key: rungs[0][key] for key in ("part", "name", "method", "plate_groups", "published")}
     for key in ("accuracy", "balanced_accuracy"):
         if all(key in rung for rung in rungs):
             kept[key] = sum(rung[key] for rung in rungs) / len(rungs)
     values = [rung["accuracy"] for rung in rungs]
-    spread = {"low": min(values), "high": max(values)} if len(values) > 1 else {}
+    if len(values) > 1:
+        spread: dict[str, Any] = {"low": min(values), "high": max(values)}
+    else:  # the interval over experiments that the table has
+        spread = {key: rungs[0][key] for key in LINE if key in rungs[0]}
     return kept | spread | {"seeds": values}
 
 
