@@ -120,8 +120,9 @@ def rehearse(name: str, folder: Path, arguments: argparse.Namespace) -> list[str
     part = ["--until", arguments.until] if arguments.until else []
     part += ["--dry-run", "--quiet", "rules"] if arguments.dry_run else []
     command = [
-        Path(sys.executable).with_name("snakemake"), *targets, "--profile", "profiles/local", "--cores",
-        str(arguments.cores), "--keep-going", "--benchmark-extended", "--scheduler", "greedy", *part,
+        sys.executable, ROOT / "benchmarks/unsized_snakemake.py", *targets, "--profile", "profiles/local", "--cores",
+        str(arguments.cores), "--keep-going", "--benchmark-extended", "--scheduler", "greedy",
+        "--scheduler-greedy-omit-prioritize-by-temp-and-input", *part,
         "--configfile", *files_of(name)[1:], settings,
     ]  # fmt: skip
     print(f"== {name}", flush=True)
