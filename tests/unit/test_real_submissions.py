@@ -137,7 +137,7 @@ def test_the_recorded_votes_of_real_wells_are_what_ensemble_and_balancing_give()
     again = {(rung["method"], rung["plate_groups"]): rung["correct"] for rung in found["rungs"]}
     assert again["none", False] == by_method["none", False] and again["none", True] == by_method["none", True]
     assert (
-        abs(again["assignment", True] - by_method["assignment", True]) <= 10
+        abs(again["assignment", True] - by_method["assignment", True]) <= 50
     )  # equal votes are parted by the last bit
     assert by_method["none", False] < by_method["none", True] < by_method["assignment", True]
     rotations = found["rotations"]
